@@ -1,0 +1,5 @@
+"""Lets `python -m idsync` be the command."""
+
+from idsync.cli import main
+
+main()
