@@ -44,7 +44,14 @@ class ConnectorError(IdsyncError):
 
 
 class Unavailable(ConnectorError):
-    """The system does not answer now. From a write: it may have happened all the same."""
+    """The system does not answer now. From a write: it may have happened all the same.
+
+    `retry_after_s` is how long the system asked to be left alone, in seconds, if it did.
+    """
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class Incomplete(ConnectorError):

@@ -199,7 +199,11 @@ class Change:
     def removed(self) -> tuple[Grant, ...]:
         """Grants that are there and shall not be."""
         keeps = set(self.after.grants)
-        return tuple(grant for grant in self.before.grants if grant not in keeps) if self.before else ()
+        return (
+            tuple(grant for grant in self.before.grants if grant not in keeps)
+            if self.before
+            else ()
+        )
 
     @property
     def credentials(self) -> tuple[Credential, ...]:
@@ -235,7 +239,9 @@ class Capabilities:
     """What a target can hold, and its limits. Data, not code."""
 
     dated_grants: bool  # a grant can carry from and until
-    grants_per_right: Literal["one", "many"] = "one"  # can one right be held twice, with other dates
+    grants_per_right: Literal["one", "many"] = (
+        "one"  # can one right be held twice, with other dates
+    )
     credentials: Literal["none", "read", "write"] = "none"  # write: their state can be changed
     alarm_rights: bool = False
     granularity: Literal["second", "minute", "day"] = "second"

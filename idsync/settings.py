@@ -61,7 +61,9 @@ class Secret:
         if self.kind == "env":
             found = os.environ.get(self.name)
             if not found:
-                raise ConfigError(f"environment variable {self.name} is not set: set it and run again")
+                raise ConfigError(
+                    f"environment variable {self.name} is not set: set it and run again"
+                )
             return found
         path = Path(self.name)
         if self.kind == "credential":
@@ -75,7 +77,9 @@ class Secret:
         try:
             return path.read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError):
-            raise ConfigError(f"secret file {path} cannot be read: check the path and its rights") from None
+            raise ConfigError(
+                f"secret file {path} cannot be read: check the path and its rights"
+            ) from None
 
 
 SecretField = Annotated[Secret, BeforeValidator(Secret.parse)]

@@ -1,0 +1,19 @@
+"""connectors.toml, checked as a whole before anything is contacted."""
+
+from idsync.config.connectors import connect_source, connect_target
+from idsync.config.loading import load
+from idsync.config.result import Config, SourceConfig, TargetConfig
+from idsync.config.tables import Brakes, Correlation, General, Limits
+
+__all__ = [
+    "Brakes",
+    "Config",
+    "Correlation",
+    "General",
+    "Limits",
+    "SourceConfig",
+    "TargetConfig",
+    "connect_source",
+    "connect_target",
+    "load",
+]

@@ -1,0 +1,61 @@
+"""What a configuration says, once it is known to fit together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from idsync.config.tables import Brakes, Correlation, General
+from idsync.mapping.catalogue import Catalogue, Profile, Rule
+from idsync.model import Kind
+from idsync.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceConfig:
+    """[sources.NAME]: what idsync needs of it, and the connector's own settings."""
+
+    name: str
+    type: str
+    kind: Kind
+    min_share: float
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetConfig:
+    """[targets.NAME]: what idsync needs of it, and the connector's own settings."""
+
+    name: str
+    type: str
+    controller: str
+    key: str
+    release: tuple[str, ...]
+    adopt: Literal["nothing", "matching"]
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A configuration in which every name points to something.
+
+    `digest` (SHA-256, hexadecimal) is of all that decides who gets what: correlation,
+    each target's key, release and adopt, brakes, profiles and rules. Remarks, the order
+    of keys and defaults that are written out do not change it.
+    """
+
+    folder: Path  # of the file; relative paths in it begin here
+    digest: str
+    idsync: General
+    correlation: Correlation
+    sources: dict[str, SourceConfig]
+    targets: dict[str, TargetConfig]
+    brakes: Brakes
+    profiles: list[Profile]
+    rules: list[Rule]
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """Profiles and rules together."""
+        return Catalogue(profiles=tuple(self.profiles), rules=tuple(self.rules))

@@ -1,0 +1,187 @@
+"""The tables of connectors.toml, as they are written."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+from urllib.parse import parse_qsl, urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo
+
+from idsync.config.sentences import suggest
+from idsync.mapping.conditions import Condition, parse
+from idsync.model import ATTRIBUTES, GrantKind, Kind, Person, scalar_fields
+from idsync.settings import Settings, ZoneField
+
+IDENTIFYING = ("employee_number", "user_name", "mail", "phone")
+"""Attributes that can tell who somebody is. A name cannot: two people may share one."""
+
+KNOWN_OF_PEOPLE = tuple(name for name in scalar_fields(Person) if name != "id")
+
+
+def _one_of(*known: str) -> AfterValidator:
+    def check(word: str) -> str:
+        if word not in known:
+            raise ValueError(f"there is no attribute of this name here; {suggest(word, known)}")
+        return word
+
+    return AfterValidator(check)
+
+
+def _name(word: str) -> str:
+    if not re.fullmatch(r"[\w-]+", word):
+        raise ValueError("write a name of letters, digits, - and _")
+    return word
+
+
+def _state(url: str, info: ValidationInfo) -> str:
+    """Return *url* with the path of an SQLite file made absolute."""
+    if url.startswith("sqlite:///") and len(url) > len("sqlite:///"):
+        folder: Path = (info.context or {}).get("folder", Path())
+        return f"sqlite:///{(folder / url.removeprefix('sqlite:///')).absolute()}"
+    if url.startswith("postgresql://"):
+        try:
+            parts = urlsplit(url)
+            secret = parts.password is not None or "password" in dict(parse_qsl(parts.query))
+        except ValueError:
+            raise ValueError('write "postgresql://user@host/database"') from None
+        if not secret:
+            return url
+        raise ValueError(
+            "a secret never stands in this file: leave the password out, and give it in a "
+            "PostgreSQL password file (PGPASSFILE)"
+        )
+    raise ValueError('write "sqlite:///var/idsync.db" or "postgresql://user@host/database"')
+
+
+Text: TypeAlias = Annotated[str, Field(min_length=1)]
+Name: TypeAlias = Annotated[Text, AfterValidator(_name)]
+Days: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=3660)]
+People: TypeAlias = Annotated[int, Field(strict=True, ge=0)]
+Percent: TypeAlias = Annotated[float, Field(strict=True, ge=0, le=100, allow_inf_nan=False)]
+Share: TypeAlias = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
+
+
+class General(Settings):
+    """[idsync]. `state` is a database URL, an SQLite path in it absolute."""
+
+    state: Annotated[str, AfterValidator(_state)] = Field(
+        default="sqlite:///var/idsync.db", validate_default=True
+    )
+    timezone: ZoneField = ZoneInfo("Europe/Stockholm")
+    ahead_days: Days = 14
+
+
+class Correlation(Settings):
+    """[correlation]: which records are one person, and which source is believed."""
+
+    keys: tuple[Annotated[str, _one_of(*IDENTIFYING)], ...] = Field(
+        default=("employee_number",), min_length=1
+    )
+    fingerprint: tuple[Annotated[str, _one_of(*KNOWN_OF_PEOPLE)], ...] = ("birth_date",)
+    precedence: dict[Annotated[str, _one_of("default", *KNOWN_OF_PEOPLE)], tuple[Text, ...]] = (
+        Field({})
+    )
+
+
+class SourceTable(Settings):
+    """What every [sources.NAME] may have, whatever its type."""
+
+    type: Text
+    kind: Kind | None = None
+    min_share: Share = 0.6
+
+
+class TargetTable(Settings):
+    """What every [targets.NAME] may have, whatever its type."""
+
+    type: Text
+    controller: Text | None = None
+    key: Annotated[str, _one_of("id", *IDENTIFYING)] = "id"
+    release: tuple[Annotated[str, _one_of(*ATTRIBUTES)], ...] = ()
+    adopt: Literal["nothing", "matching"] = "nothing"
+
+
+class Limits(Settings):
+    """How many people's access may change before somebody has to look.
+
+    The larger of the two counts: `people`, and `percent` (0 to 100) of those who hold any.
+    """
+
+    people: People
+    percent: Percent
+
+
+class Brakes(Settings):
+    """[brakes]: for losing access and, unless `gaining` says otherwise, for gaining it."""
+
+    people: People = 3
+    percent: Percent = 2.0
+    gaining: Limits | None = None
+
+
+def _right(value: Any) -> Any:  # noqa: ANN401 - whatever TOML holds
+    if isinstance(value, str):
+        return {"ref": value}
+    if isinstance(value, dict):
+        return value
+    raise ValueError('write "NAME" or { ref = "NAME", kind = "alarm" }')
+
+
+class RightTable(Settings):
+    """One right of a profile, by the target's own name; a plain text is an access right."""
+
+    ref: Text
+    kind: GrantKind = "access"
+
+
+def _suspended_after(value: Any) -> int | None:  # noqa: ANN401 - whatever TOML holds
+    if value == "keep":
+        return None
+    if value == "suspend":
+        return 0
+    days = value.get("suspend_after_days") if isinstance(value, dict) else None
+    if type(days) is int and days >= 0 and len(value) == 1:
+        return days
+    raise ValueError('write "keep", "suspend" or { suspend_after_days = 30 }')
+
+
+class ProfileTable(Settings):
+    """[[profiles]]. `on_leave` is the days of leave after which access rests; None is never."""
+
+    id: Text
+    name: Text | None = None
+    level: Literal["basic", "extended", "advanced"] = "basic"
+    grants: dict[str, tuple[Annotated[RightTable, BeforeValidator(_right)], ...]]
+    lead_days: Days = 0
+    on_leave: Annotated[int | None, PlainValidator(_suspended_after)] = None
+
+
+def _condition(value: Any) -> Condition:  # noqa: ANN401 - whatever TOML holds
+    if not isinstance(value, dict):
+        raise ValueError("write a table of conditions: { unit_under = … }")
+    return parse(value)
+
+
+class RuleTable(Settings):
+    """[[rules]]. `when` has to be written, so that nobody gives access to all by forgetting it."""
+
+    id: Text | None = None
+    profile: Text
+    when: Annotated[Any, PlainValidator(_condition)]
+    requires: tuple[Text, ...] = ()
+    grace_days: Days = 0
+
+
+class FileTable(Settings):
+    """The whole file; what a connector reads of its own table is left to the connector."""
+
+    idsync: General = Field(default={}, validate_default=True)
+    correlation: Correlation = Field(default={}, validate_default=True)
+    sources: dict[Name, dict[str, Any]] = Field(default={})
+    targets: dict[Name, dict[str, Any]] = Field(default={})
+    brakes: Brakes = Field(default={}, validate_default=True)
+    profiles: tuple[ProfileTable, ...] = ()
+    rules: tuple[RuleTable, ...] = ()

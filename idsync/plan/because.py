@@ -1,0 +1,128 @@
+"""Why each change is made, in words: computed for what changes, not for everybody."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import polars as pl
+
+from idsync.mapping.rules import NEVER, Desired
+
+INSTANT = pl.Datetime("us", "UTC")
+
+
+def with_reasons(
+    items: pl.DataFrame, desired: Desired, revoked: pl.DataFrame, now: datetime
+) -> pl.DataFrame:
+    """Return *items* with `because` filled in; *revoked* is person_id, because."""
+    given = _given(items, desired)
+    taken = _taken(items, desired, now)
+    identity = ["person_id", "target", "kind", "ref"]
+    told = (
+        items.drop("because")
+        .join(given, on=identity, how="left", maintain_order="left")
+        .join(taken, on="person_id", how="left", maintain_order="left")
+        .join(revoked.select("person_id", order="because"), on="person_id", how="left", maintain_order="left")
+    )  # fmt: skip
+    leaves = (pl.col("effect") == "losing") | (pl.col("value_after") == "suspended")
+    return told.with_columns(
+        because=pl.when(pl.col("order").is_not_null())
+        .then("order")
+        .when(pl.col("part") == "attribute")
+        .then(pl.lit("the sources say so"))
+        .when((pl.col("part") == "grant") & pl.col("shall"))
+        .then(pl.coalesce("given", pl.lit("the rules give it")))
+        .when((pl.col("part") == "grant") & ~leaves)
+        .then(pl.lit("it is over"))
+        .when(leaves)
+        .then(pl.coalesce("taken", pl.lit("no rule gives it any longer")))
+        .otherwise(pl.lit("the rules give access here again"))
+    ).select(items.columns)
+
+
+def _given(items: pl.DataFrame, desired: Desired) -> pl.DataFrame:
+    """person_id, target, kind, ref, given: the rules and employments behind what shall be."""
+    grants = items.filter((pl.col("part") == "grant") & pl.col("shall"))
+    persons = desired.people.persons.select(person_id="id").with_row_index("person")
+    asked = grants.select("person_id", "target", "kind", "ref").unique()
+    asked = asked.join(desired.rights, on=["target", "kind", "ref"]).join(persons, on="person_id")
+    bases = desired.bases.filter("certain").join(asked.select("person").unique(), on="person", how="semi")
+    backed = (
+        bases.join(_spelled_by_rule(desired), on="rule")
+        .join(asked, on=["person", "right"])
+        .with_columns(text=pl.lit(""))
+    )
+    backed = backed.with_columns(text=_basis(backed, desired))
+    return (
+        backed.sort("person", "right", "text")
+        .group_by("person_id", "target", "kind", "ref", maintain_order=True)
+        .agg(given=pl.col("text").unique(maintain_order=True).str.join("; "))
+    )
+
+
+def _spelled_by_rule(desired: Desired) -> pl.DataFrame:
+    position = {right: row for row, right in enumerate(desired.catalogue.rights)}
+    pairs = [
+        (row, position[right])
+        for row, rule in enumerate(desired.catalogue.rules)
+        for right in dict.fromkeys(desired.catalogue.profile(rule).rights)
+    ]
+    return pl.DataFrame(pairs, schema={"rule": pl.UInt32, "right": pl.UInt32}, orient="row")
+
+
+def _basis(backed: pl.DataFrame, desired: Desired) -> pl.Series:
+    """In words: which rule, for which employment, until when."""
+    rules = pl.Series([rule.id for rule in desired.catalogue.rules], dtype=pl.String)
+    employments = desired.people.employments
+    until = backed.select(
+        pl.when(pl.col("valid_to") < NEVER).then("valid_to").cast(INSTANT).alias("until")
+    )["until"]
+    words = pl.DataFrame(
+        {
+            "rule": rules.gather(backed["rule"]),
+            "title": employments["title"].gather(backed["employment"]).fill_null(""),
+            "unit": employments["unit"].gather(backed["employment"]).fill_null(""),
+            "until": local_day(until, desired.zone.key),
+        }
+    )
+    return words.select(
+        pl.concat_str(
+            pl.lit("rule "),
+            "rule",
+            pl.when(pl.col("title") != "").then(pl.concat_str(pl.lit(": "), "title")).otherwise(pl.lit("")),
+            pl.when(pl.col("unit") != "")
+            .then(pl.concat_str(pl.lit(" in "), pl.col("unit").str.split(" / ").list.last()))
+            .otherwise(pl.lit("")),
+            pl.when(pl.col("until").is_not_null())
+            .then(pl.concat_str(pl.lit(", to "), "until"))
+            .otherwise(pl.lit("")),
+        ).alias("text")
+    )["text"]
+
+
+def local_day(instants: pl.Series, zone: str) -> pl.Series:
+    """Return the last local day before each instant, as text: an end at midnight is the day before."""
+    local = instants.dt.offset_by("-1us").dt.convert_time_zone(zone)
+    return local.dt.strftime("%Y-%m-%d")
+
+
+def _taken(items: pl.DataFrame, desired: Desired, now: datetime) -> pl.DataFrame:
+    """person_id, taken: why somebody has less than before, as far as the sources tell."""
+    losing = items.filter((pl.col("effect") == "losing") | (pl.col("value_after") == "suspended"))
+    asked = losing.select("person_id").unique()
+    known = desired.people.persons.select(person_id="id", known=pl.lit(True))
+    ends = desired.people.employments.group_by("person_id").agg(
+        open=(pl.col("valid_to").is_null() | (pl.col("valid_to") > now)).any(),
+        last=pl.col("valid_to").max(),
+    )
+    told = asked.join(known, on="person_id", how="left").join(ends, on="person_id", how="left")
+    day = local_day(told["last"], desired.zone.key)
+    return told.with_columns(day=day).select(
+        "person_id",
+        taken=pl.when(pl.col("known").is_null())
+        .then(pl.lit("no source knows this person any longer"))
+        .when(pl.col("open").is_null())
+        .then(pl.lit("has no employment"))
+        .when(~pl.col("open"))
+        .then(pl.concat_str(pl.lit("the last employment ended "), "day")),
+    )
