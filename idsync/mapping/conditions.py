@@ -188,8 +188,6 @@ def _test_expression(test: Test) -> pl.Expr:
         low, high = (_number(test, one) for one in test.values)
         return value.is_between(low, high)
     wanted = [_number(test, one) for one in test.values]
-    if len(wanted) == 1:
-        return value == wanted[0]
     return value.is_in(wanted)
 
 

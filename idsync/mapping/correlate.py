@@ -254,7 +254,7 @@ def _merge(
     columns = schema(Person)
     report = {"person_id": pl.String(), "attribute": pl.String(), "sources": pl.String()}
     found = pl.concat([pl.DataFrame(schema=report), *disagreements])
-    return persons.select(*columns).cast(dict(columns)).sort("id"), found.sort(
+    return persons.select(*columns).cast(columns).sort("id"), found.sort(
         "person_id", "attribute"
     )
 
@@ -284,7 +284,7 @@ def _employments(reads: Reads, owners: pl.DataFrame) -> pl.DataFrame:
         _owned(kinds["employments"], owners, source)
         .with_columns(id=pl.concat_str(pl.lit(f"{source}:"), "key"))
         .select(*columns)
-        .cast(dict(columns))
+        .cast(columns)
         for source, kinds in reads.items()
         if "employments" in kinds
     ]
@@ -294,7 +294,7 @@ def _employments(reads: Reads, owners: pl.DataFrame) -> pl.DataFrame:
 def _facts(reads: Reads, owners: pl.DataFrame, kind: Kind, cls: type) -> pl.DataFrame:
     columns = schema(cls)
     tables = [
-        _owned(kinds[kind], owners, source).select(*columns).cast(dict(columns))
+        _owned(kinds[kind], owners, source).select(*columns).cast(columns)
         for source, kinds in reads.items()
         if kind in kinds
     ]

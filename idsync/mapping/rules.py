@@ -157,7 +157,7 @@ def _matches(facts: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame:
     ]
     if not pairs:
         return pl.DataFrame(schema=columns)
-    return pl.concat(pairs).explode("employment").drop_nulls("employment").cast(columns)  # type: ignore[arg-type]
+    return pl.concat(pairs).explode("employment").drop_nulls("employment").cast(pl.Schema(columns))
 
 
 # ── from when to when ───────────────────────────────────────────────────────────────────

@@ -46,7 +46,9 @@ def _given(items: pl.DataFrame, desired: Desired) -> pl.DataFrame:
     persons = desired.people.persons.select(person_id="id").with_row_index("person")
     asked = grants.select("person_id", "target", "kind", "ref").unique()
     asked = asked.join(desired.rights, on=["target", "kind", "ref"]).join(persons, on="person_id")
-    bases = desired.bases.filter("certain").join(asked.select("person").unique(), on="person", how="semi")
+    bases = desired.bases.filter("certain").join(
+        asked.select("person").unique(), on="person", how="semi"
+    )
     backed = (
         bases.join(_spelled_by_rule(desired), on="rule")
         .join(asked, on=["person", "right"])
@@ -89,7 +91,9 @@ def _basis(backed: pl.DataFrame, desired: Desired) -> pl.Series:
         pl.concat_str(
             pl.lit("rule "),
             "rule",
-            pl.when(pl.col("title") != "").then(pl.concat_str(pl.lit(": "), "title")).otherwise(pl.lit("")),
+            pl.when(pl.col("title") != "")
+            .then(pl.concat_str(pl.lit(": "), "title"))
+            .otherwise(pl.lit("")),
             pl.when(pl.col("unit") != "")
             .then(pl.concat_str(pl.lit(" in "), pl.col("unit").str.split(" / ").list.last()))
             .otherwise(pl.lit("")),

@@ -28,11 +28,19 @@ class Difference:
     extra: pl.DataFrame  # rows of actual that are not in desired
 
 
-def difference(desired: pl.DataFrame, actual: pl.DataFrame, *, seed: int = 0) -> Difference:
+def difference(
+    desired: pl.DataFrame,
+    actual: pl.DataFrame,
+    *,
+    on: Sequence[str] | None = None,
+    seed: int = 0,
+) -> Difference:
     """Return the rows of *desired* missing from *actual*, and the rows of *actual* not desired.
 
     Both tables have the same columns of the same types, in any order. Rows compare over
-    all columns; null equals null and nothing else. Each side counts as a set: how often a
+    all columns; null equals null and nothing else. With *on*, rows compare over those
+    columns only, each table may have columns of its own beside them, and rows that differ
+    in these alone are all returned. Each side counts as a set: how often a
     row stands on one side does not matter, and a row that differs is returned once. The
     rows returned keep the order of the table they come from.
 
@@ -45,6 +53,8 @@ def difference(desired: pl.DataFrame, actual: pl.DataFrame, *, seed: int = 0) ->
 
     Raises ValueError, naming the columns, where the tables differ in columns or types.
     """
+    if on is not None:
+        return _difference_on(desired, actual, on, seed)
     _require_same_columns(desired, actual)
     columns = desired.columns
     if not columns:
@@ -56,6 +66,23 @@ def difference(desired: pl.DataFrame, actual: pl.DataFrame, *, seed: int = 0) ->
         missing=_only_here(desired, wanted, held, name),
         extra=_only_here(actual.select(columns), held, wanted, name),
     )
+
+
+def _difference_on(
+    desired: pl.DataFrame, actual: pl.DataFrame, on: Sequence[str], seed: int
+) -> Difference:
+    _require_same_columns(desired.select(on), actual.select(on))
+    name = _unused_name([*desired.columns, *actual.columns])
+    wanted, held = (side.select(_digest(on, seed).alias(name)) for side in (desired, actual))
+    return Difference(
+        missing=desired.filter(_lonely(wanted[name], held[name])),
+        extra=actual.filter(_lonely(held[name], wanted[name])),
+    )
+
+
+def _lonely(own: pl.Series, others: pl.Series) -> pl.Series:
+    """Return which digests of *own* are not among *others*."""
+    return ~own.is_in(others.implode())
 
 
 def classify(diff: Difference, key: Sequence[str]) -> pl.DataFrame:
@@ -101,7 +128,7 @@ def _digest(columns: Sequence[str], seed: int) -> pl.Expr:
     """
     hashes = [
         pl.col(column).hash((seed * _SPREAD + position) % _WORD)
-        for position, column in enumerate(sorted(columns))
+        for position, column in enumerate(columns)
     ]
     return reduce(xor, hashes)
 

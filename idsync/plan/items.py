@@ -44,7 +44,17 @@ LEDGER = pl.Schema(
 )
 """Which grants (and which suspensions) are idsync's own. Everything else in a target is local."""
 
-ORDER = ("target", "key", "part", "kind", "ref", "from_before", "to_before", "from_after", "to_after")
+ORDER = (
+    "target",
+    "key",
+    "part",
+    "kind",
+    "ref",
+    "from_before",
+    "to_before",
+    "from_after",
+    "to_after",
+)
 
 
 def items(rows: pl.DataFrame, **constants: object) -> pl.DataFrame:

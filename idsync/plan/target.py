@@ -154,7 +154,12 @@ class _Stage:
         own = persons.select(person_id="id", wished=pl.col(self.target.key))
         keys = (
             everyone.join(own, on="person_id", how="left", maintain_order="left")
-            .join(self.links.select("person_id", linked="key"), on="person_id", how="left", maintain_order="left")
+            .join(
+                self.links.select("person_id", linked="key"),
+                on="person_id",
+                how="left",
+                maintain_order="left",
+            )
             .unique("person", keep="first", maintain_order=True)
             .with_columns(key=pl.coalesce("linked", pl.when(pl.col("wished") != "").then("wished")))
         )
@@ -183,7 +188,9 @@ class _Stage:
         """Why a person's key cannot be trusted to be theirs; null where it can."""
         taken = self.links.select("key", owner="person_id")
         others = keys.select("person", "key", "person_id", "linked").join(taken, on="key")
-        stolen = others.filter(pl.col("linked").is_null() & (pl.col("owner") != pl.col("person_id")))
+        stolen = others.filter(
+            pl.col("linked").is_null() & (pl.col("owner") != pl.col("person_id"))
+        )
         stranger = _another_name(keys, self.people) if not self.links.height else pl.lit(False)
         return (
             pl.when(pl.col("key").is_null())
@@ -302,12 +309,21 @@ class _Stage:
             pl.col("their_end") >= pl.col("end").fill_null(NEVER)
         )
         met = missing.join(theirs, on=RIGHT, how="left", maintain_order="left")
-        met = met.with_columns(covered=covers.fill_null(False), stands=pl.col("their_end").is_not_null())
+        met = met.with_columns(
+            covered=covers.fill_null(False), stands=pl.col("their_end").is_not_null()
+        )
         settled = met.filter("covered").select(RIGHT).unique()
         open_ = missing.join(settled, on=RIGHT, how="anti").with_columns(wanted=pl.lit(True))
-        refusals = pl.DataFrame(schema={"person_id": pl.String, "ref": pl.String, "reason": pl.String})
+        refusals = pl.DataFrame(
+            schema={"person_id": pl.String, "ref": pl.String, "reason": pl.String}
+        )
         if self.target.capabilities.grants_per_right == "one":
-            blocked = met.filter(pl.col("stands")).select(RIGHT).unique().join(settled, on=RIGHT, how="anti")
+            blocked = (
+                met.filter(pl.col("stands"))
+                .select(RIGHT)
+                .unique()
+                .join(settled, on=RIGHT, how="anti")
+            )
             open_ = open_.join(blocked, on=RIGHT, how="anti")
             refusals = blocked.join(self.keys, on="person").select(
                 "person_id", "ref",
@@ -369,7 +385,9 @@ class _Stage:
 
     def _recognised(self, wanted: pl.DataFrame) -> pl.DataFrame:
         there = self.keys.filter(pl.col("exists") & ~pl.col("linked"))
-        return there.join(wanted.select("person").unique(), on="person", how="semi").select("key", "person_id")
+        return there.join(wanted.select("person").unique(), on="person", how="semi").select(
+            "key", "person_id"
+        )
 
     # ── blocking and returning ──────────────────────────────────────────────────────────
 
@@ -383,7 +401,9 @@ class _Stage:
     ) -> list[pl.DataFrame]:
         """Status and credentials: suspended for leavers and the revoked, given back as taken."""
         holders = self.holdings.cardholders.filter(pl.col("key").is_not_null()).unique("key")
-        ours = self.ledger.filter(pl.col("kind") == "block").select("key", "ref", blocked=pl.lit(True))
+        ours = self.ledger.filter(pl.col("kind") == "block").select(
+            "key", "ref", blocked=pl.lit(True)
+        )
         leaving = self._leaving(wanted, kept, actual, mine, managed)
         opening = actual.filter(self._in_force()).select("person", opens=pl.lit(True)).unique()
         coming = managed.filter(
@@ -393,7 +413,10 @@ class _Stage:
         parts = [
             self._state_items(
                 holders.select("key", ref=pl.lit("status"), state="status"),
-                ours, leaving.join(opening, on="person", how="left"), coming, "status",
+                ours,
+                leaving.join(opening, on="person", how="left"),
+                coming,
+                "status",
             )
         ]
         if self.target.capabilities.credentials == "write":
@@ -403,7 +426,10 @@ class _Stage:
             parts.append(
                 self._state_items(
                     credentials.unique(["key", "ref"]),
-                    ours, leaving.join(opening, on="person", how="left"), coming, "credential",
+                    ours,
+                    leaving.join(opening, on="person", how="left"),
+                    coming,
+                    "credential",
                 )
             )
         return parts
@@ -425,7 +451,9 @@ class _Stage:
             wanted["person"],
             kept["person"],
             self.frozen,
-            actual.filter(self._in_force()).join(mine, on=DIFFED, how="anti", nulls_equal=True)["person"],
+            actual.filter(self._in_force()).join(mine, on=DIFFED, how="anti", nulls_equal=True)[
+                "person"
+            ],
         ]
         stays = pl.concat([one.cast(pl.UInt32) for one in staying]).unique()
         gone = managed.filter(~pl.col("person").is_in(stays.implode()))
@@ -483,13 +511,20 @@ class _Stage:
         limit = self.target.capabilities.display_name_length
         rows = []
         for name in released:
-            value = pl.col(name).str.head(limit) if limit and name == "display_name" else pl.col(name)
+            value = (
+                pl.col(name).str.head(limit) if limit and name == "display_name" else pl.col(name)
+            )
             now = pl.col(f"{name}_held")
             differs = value.is_not_null() & (value != now.fill_null(""))
             rows.append(
                 held.filter(differs).select(
-                    "person_id", "key", ref=pl.lit(name), was=now.is_not_null(),
-                    value_before=now, value_after=value, creates=~pl.col("exists"),
+                    "person_id",
+                    "key",
+                    ref=pl.lit(name),
+                    was=now.is_not_null(),
+                    value_before=now,
+                    value_after=value,
+                    creates=~pl.col("exists"),
                 )  # fmt: skip
             )
         return items(

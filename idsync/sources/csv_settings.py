@@ -69,7 +69,7 @@ class CsvConfig(Settings):
     delimiter: str = ","
     quote: str = '"'
     map: dict[str, str] | None = None
-    values: dict[str, dict[str, str | bool]] = {}
+    values: dict[str, dict[str, str | bool]] = Field(default_factory=dict)
     dates: str = "%Y-%m-%d"
     no_end: tuple[str, ...] = ("",)
     no_start: tuple[str, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +117,8 @@ def parse(sheet: Sheet) -> Table:
         "too early or closed too late",
     )
     trimmed = pl.all().str.strip_chars()
-    cells = cells.select(trimmed if sheet.text.isascii() else trimmed.str.normalize("NFC"))
+    composed = unicodedata.is_normalized("NFC", sheet.text)
+    cells = cells.select(trimmed if composed else trimmed.str.normalize("NFC"))
     return Table(sheet, [plain(name) for name in cells.row(0)], cells.slice(1))
 
 

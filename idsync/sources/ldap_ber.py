@@ -164,13 +164,14 @@ class Slots(dict[bytes, int]):
         return slot
 
 
-def read_row(b: bytes, p: int, end: int, slots: Slots, width: int) -> list[bytes | None]:
+def read_row(  # noqa: PLR0912, PLR0915 - one flat loop: calls would double its time
+    b: bytes, p: int, end: int, slots: Slots, width: int
+) -> list[bytes | None]:
     """Return the name of the entry in b[p:end], then one value for each slot, or None.
 
     Of several values it is the least, byte by byte: servers keep no order among them.
     """
     row: list[bytes | None] = [None] * width
-    # One flat loop without calls: it runs for every attribute of every person.
     if b[p] != OCTETS:
         raise Damaged("an entry has no name")
     n = b[p + 1]
@@ -220,8 +221,9 @@ def read_row(b: bytes, p: int, end: int, slots: Slots, width: int) -> list[bytes
                 p += 2
                 if n > 127:
                     n, p = long_length(b, p, n)
-                value = b[p : p + n]
-                p += n
+                q = p + n
+                value = b[p:q]
+                p = q
                 if least is None or value < least:
                     least = value
             if p != stop:

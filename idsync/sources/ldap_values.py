@@ -55,6 +55,15 @@ def text(value: bytes) -> str:
     return found
 
 
+def texts(values: list[bytes | None]) -> pl.Series | None:
+    """Return *values* as text, all at once; None if `text` would refuse one of them."""
+    octets = pl.Series(values, dtype=pl.Binary())
+    try:
+        return None if octets.bin.contains(b"\0").any() else octets.cast(pl.String())
+    except pl.exceptions.PolarsError:
+        return None
+
+
 def day(value: bytes) -> str:
     """Return YYYY-MM-DD from that, from YYYYMMDD or from a generalized time (RFC 4517, 3.3.13)."""
     found = DAY.fullmatch(value.decode("ascii"))
@@ -138,19 +147,11 @@ class People:
 
     def _column(
         self, field: str, attribute: str, cells: list[bytes | None], first: int
-    ) -> list[str | None]:
+    ) -> pl.Series:
         slot = self.slots.wanted[attribute.lower().encode()]
         raw = cells[slot :: self.width]
-        read = reader(field, attribute)
-        try:
-            column = [None if value is None else read(value) for value in raw]
-        except (ValueError, KeyError):
-            number = next(n for n, value in enumerate(raw, first) if not _readable(read, value))
-            raise Incomplete(
-                f"{self.where}: {attribute} of entry {number} is not {EXPECTED[read]}; "
-                "correct it in the directory"
-            ) from None
-        if any(value is not None for value in column):
+        column = self._read(reader(field, attribute), raw, attribute, first)
+        if column.null_count() < len(column):
             self.held.add(attribute.lower())
         if field in self.values:
             column = self._translate(field, attribute, column, first)
@@ -158,13 +159,29 @@ class People:
             self._check(field, attribute, column, first)
         return column
 
-    def _translate(
-        self, field: str, attribute: str, column: list[str | None], first: int
-    ) -> list[str | None]:
+    def _read(
+        self,
+        read: Callable[[bytes], str],
+        raw: list[bytes | None],
+        attribute: str,
+        first: int,
+    ) -> pl.Series:
+        if read is text and (column := texts(raw)) is not None:
+            return column
+        try:
+            return pl.Series([None if v is None else read(v) for v in raw], dtype=pl.String())
+        except (ValueError, KeyError):
+            number = next(n for n, value in enumerate(raw, first) if not _readable(read, value))
+            raise Incomplete(
+                f"{self.where}: {attribute} of entry {number} is not {EXPECTED[read]}; "
+                "correct it in the directory"
+            ) from None
+
+    def _translate(self, field: str, attribute: str, column: pl.Series, first: int) -> pl.Series:
         words: dict[str | None, str | None] = {None: None}
         words.update(self.values[field])
         try:
-            return [words[value] for value in column]
+            return pl.Series([words[value] for value in column], dtype=pl.String())
         except KeyError:
             number = next(n for n, value in enumerate(column, first) if value not in words)
             raise ConfigError(
@@ -172,7 +189,7 @@ class People:
                 "does not translate: add it there"
             ) from None
 
-    def _check(self, field: str, attribute: str, column: list[str | None], first: int) -> None:
+    def _check(self, field: str, attribute: str, column: pl.Series, first: int) -> None:
         known = {None, "", *VOCABULARY[field]}
         if set(column) <= known:
             return

@@ -217,10 +217,11 @@ def _blocked(user: Record) -> Edits:
 def _wanted(user: Record, change: Change) -> Edits:
     """Return what must change in the user besides memberships and the block.
 
-    Somebody else's block stays: only a change from suspended to active lifts one.
+    Only a change from suspended to active lifts a block. One planned before the block
+    was set, by somebody else or by a revocation, must not let the person back in.
     """
     edits = edits_of(user, change.attributes)
-    was_ours = change.before is None or change.before.status == "suspended"
-    if change.after.status == "active" and was_ours and not is_active(user):
+    lets_back_in = change.before is not None and change.before.status == "suspended"
+    if change.after.status == "active" and lets_back_in and not is_active(user):
         edits[ACTIVE] = True
     return edits

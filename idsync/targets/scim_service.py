@@ -178,7 +178,7 @@ class Service:
         except Incomplete:
             return
         known = {record["id"] for record in found}
-        if said != total or any(record["id"] not in known for record in page):
+        if said > total or any(record["id"] not in known for record in page):
             raise Incomplete(
                 f"{area}: the service says {total} records, and shows more after them: "
                 "its totals cannot be trusted, or it was changed while it was read"

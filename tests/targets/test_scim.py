@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,20 +32,13 @@ Make = Callable[..., ScimTarget]
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Iterator[Callable[..., ScimTarget]]:
-    """Make targets that are closed at the end."""
-    made = []
+def make(scim_target: Make) -> Make:
+    """Make a target that speaks to a server."""
 
     def target(server: ScimServer, token: str = TOKEN, **settings: Any) -> ScimTarget:
-        file = tmp_path / f"token-{len(made)}"
-        file.write_text(token)
-        config = {"url": server.url, "token": {"file": str(file)}, **settings}
-        made.append(ScimTarget(ScimTarget.Config.model_validate(config)))
-        return made[-1]
+        return scim_target(server.url, token, **settings)
 
-    yield target
-    for one in made:
-        one.close()
+    return target
 
 
 @pytest.fixture

@@ -1,0 +1,85 @@
+"""`python -m benchmarks PART`: measure a part against its peers and show the ratios."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import plan
+from benchmarks.measure import BenchmarkError
+
+FAILED = 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one part. Return 0, or 1 where a measurement failed."""
+    options = _parser().parse_args(arguments)
+    try:
+        document = plan.run(options.people, options.rounds, options.measure, options.cache, _say)
+    except BenchmarkError as error:
+        _say(f"benchmark failed: {error}")
+        return FAILED
+    if options.json:
+        sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+    else:
+        _show(document)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parts = parser.add_subparsers(dest="part", required=True, metavar="PART")
+    part = parts.add_parser("plan", help="the difference and the plan, against DiffSync")
+    part.add_argument("--people", type=_positive, default=10_000, help="default: 10000")
+    part.add_argument("--rounds", type=_positive, default=3, help="default: 3")
+    part.add_argument("--measure", choices=(*plan.MEASURES, "all"), default="all")
+    part.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    part.add_argument("--cache", type=Path, default=plan.default_cache(), help="folder of tables")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not at least 1")
+    return number
+
+
+def _say(message: str) -> None:
+    sys.stderr.write(message + "\n")
+
+
+def _show(document: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    for name, measure in document["measures"].items():
+        title = f"{document['part']} / {name}: {document['people']} people, medians"
+        shown = Table("", "runs", "wall s", "CPU s", "peak MB", "wall ×", "memory ×", title=title)
+        for column in shown.columns[1:]:
+            column.justify = "right"
+        for who, figures in {"idsync": measure["idsync"], **measure["peers"]}.items():
+            shown.add_row(who, *_cells(figures))
+        console.print(shown)
+    for note in document["notes"]:
+        console.print(note)
+
+
+def _cells(figures: dict[str, Any]) -> list[str]:
+    ratios = [figures.get(name) for name in ("wall_ratio", "memory_ratio")]
+    return [
+        str(figures["runs"]),
+        f"{figures['wall_s']:.3f}",
+        f"{figures['cpu_s']:.3f}",
+        f"{figures['peak_mb']:.0f}",
+        *("" if ratio is None else f"{ratio:.1f}" for ratio in ratios),
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,18 @@
+"""The state: people, ledger, journal and orders, on SQLite or PostgreSQL. Only this package knows SQL."""
+
+from idsync.store.frames import Frames
+from idsync.store.journal import Journal, Operation
+from idsync.store.orders import Approval, Orders, Revocation
+from idsync.store.state import Snapshot, State, open_state
+
+__all__ = [
+    "Approval",
+    "Frames",
+    "Journal",
+    "Operation",
+    "Orders",
+    "Revocation",
+    "Snapshot",
+    "State",
+    "open_state",
+]

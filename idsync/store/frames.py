@@ -1,0 +1,72 @@
+"""Bulk facts as columns: each frame is stored in sorted parts that can be read by themselves."""
+
+from __future__ import annotations
+
+import io
+
+import polars as pl
+from sqlalchemy import Connection, Engine, delete, insert, select
+
+from idsync.errors import IntegrityError
+from idsync.store.tables import part
+
+PART_ROWS = 100_000
+
+
+class Frames:
+    """Named tables. Saving one replaces it, in the transaction of the caller."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def load(self, name: str, columns: pl.Schema) -> pl.DataFrame:
+        """Return the frame *name* with *columns*; without rows where it was never saved.
+
+        Raises:
+            IntegrityError: a stored part is damaged.
+        """
+        query = select(part.c.data).where(part.c.frame == name).order_by(part.c.number)
+        return self._read(query, columns)
+
+    def load_one(self, name: str, columns: pl.Schema, value: str) -> pl.DataFrame:
+        """Return the rows of frame *name* whose first column is *value*, reading only its part."""
+        query = (
+            select(part.c.data)
+            .where(part.c.frame == name, part.c.low <= value, part.c.high >= value)
+            .order_by(part.c.number)
+        )
+        return self._read(query, columns).filter(pl.col(next(iter(columns))) == value)
+
+    def names(self, prefix: str) -> list[str]:
+        """Return the names of the stored frames that begin with *prefix*."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(part.c.frame).distinct())
+            return sorted(name for (name,) in rows if name.startswith(prefix))
+
+    def save(self, connection: Connection, name: str, frame: pl.DataFrame) -> None:
+        """Replace the frame *name* by *frame*, sorted by its first column."""
+        connection.execute(delete(part).where(part.c.frame == name))
+        first = frame.columns[0]
+        frame = frame.sort(first, maintain_order=True)
+        for number, start in enumerate(range(0, max(frame.height, 1), PART_ROWS)):
+            rows = frame.slice(start, PART_ROWS)
+            buffer = io.BytesIO()
+            rows.write_ipc(buffer, compression="lz4")
+            connection.execute(
+                insert(part).values(
+                    frame=name, number=number, rows=rows.height, data=buffer.getvalue(),
+                    low=rows[first].min(), high=rows[first].max(),
+                )
+            )  # fmt: skip
+
+    def _read(self, query: object, columns: pl.Schema) -> pl.DataFrame:
+        with self._engine.connect() as connection:
+            blobs = [data for (data,) in connection.execute(query)]  # type: ignore[call-overload]
+        empty = pl.DataFrame(schema=columns)
+        try:
+            parts = [pl.read_ipc(io.BytesIO(blob)).select(columns.names()) for blob in blobs]
+            return pl.concat([empty, *parts])
+        except (pl.exceptions.PolarsError, OSError):
+            raise IntegrityError(
+                "a stored table in the state is damaged: restore the state from its last copy"
+            ) from None

@@ -1,0 +1,147 @@
+"""The journal: every operation, written before it is sent and again when it is known."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+from sqlalchemy import Connection, Engine, Row, insert, select, update
+
+from idsync.model import Outcome
+from idsync.plan.items import ITEMS, LEDGER, merged_ledger
+from idsync.store.frames import Frames
+from idsync.store.tables import journal
+
+OPEN = ("intent", "unknown")
+DONE = ("confirmed", "submitted")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """One write to one cardholder: what it was to do, and what is known of it."""
+
+    id: int
+    target: str
+    person_id: str
+    items: pl.DataFrame
+    state: str
+    reason: str
+    intent_at: str
+
+
+class Journal:
+    """Operations and the ledger, which is nothing but the journal summed up."""
+
+    def __init__(self, engine: Engine, frames: Frames) -> None:
+        self._engine = engine
+        self._frames = frames
+
+    def intend(
+        self, run: int, operations: Sequence[tuple[str, str, pl.DataFrame]], now: datetime
+    ) -> list[int]:
+        """Write down what is about to be sent (target, person, items); return the ids.
+
+        When this returns, the intents survive a power cut.
+        """
+        rows = [
+            {
+                "run": run, "target": target, "person_id": person, "items": _packed(items),
+                "state": "intent", "reason": "", "intent_at": now.isoformat(), "folded": False,
+            }
+            for target, person, items in operations
+        ]  # fmt: skip
+        with self._engine.begin() as connection:
+            return [
+                connection.execute(insert(journal).values(row).returning(journal.c.id)).scalar_one()
+                for row in rows
+            ]
+
+    def settle(self, outcomes: Iterable[tuple[int, Outcome]], now: datetime) -> None:
+        """Write down what became of operations."""
+        with self._engine.begin() as connection:
+            for number, outcome in outcomes:
+                connection.execute(
+                    update(journal)
+                    .where(journal.c.id == number)
+                    .values(state=outcome.status, reason=outcome.reason, outcome_at=now.isoformat())
+                )
+
+    def unsettled(self) -> list[Operation]:
+        """Return the operations of which nobody knows whether they happened, oldest first."""
+        query = select(journal).where(journal.c.state.in_(OPEN)).order_by(journal.c.id)
+        with self._engine.connect() as connection:
+            return [_operation(row) for row in connection.execute(query)]
+
+    def ledger(self, target: str) -> pl.DataFrame:
+        """Return what is idsync's own in *target*: see LEDGER."""
+        folded = self._frames.load(f"ledger:{target}", LEDGER)
+        query = (
+            select(journal.c.items)
+            .where(journal.c.target == target, journal.c.folded.is_(False))
+            .where(journal.c.state.in_(DONE))
+            .order_by(journal.c.id)
+        )
+        with self._engine.connect() as connection:
+            parts = [_unpacked(text) for (text,) in connection.execute(query)]
+        return _summed(folded, parts)
+
+    def fold(self, targets: Iterable[str]) -> None:
+        """Sum the journal up in the ledger, so that it need not be read again.
+
+        One transaction a target. Call it only while no other run can settle operations.
+        """
+        for target in targets:
+            ledger = self.ledger(target)
+            with self._engine.begin() as connection:
+                self._frames.save(connection, f"ledger:{target}", ledger)
+                connection.execute(
+                    update(journal)
+                    .where(journal.c.target == target, journal.c.state.not_in(OPEN))
+                    .values(folded=True)
+                )
+
+    def adopt(self, connection: Connection, target: str, rows: pl.DataFrame) -> None:
+        """Make the grants *rows* (of LEDGER) idsync's own, without a write to the target."""
+        ledger = pl.concat([self.ledger(target), rows.select(*LEDGER)])
+        identity = ["target", "key", "kind", "ref", "valid_from", "valid_to"]
+        self._frames.save(
+            connection, f"ledger:{target}", ledger.unique(identity, maintain_order=True)
+        )
+
+    def of_person(self, person_id: str) -> list[Operation]:
+        """Return every operation on one person, oldest first."""
+        query = select(journal).where(journal.c.person_id == person_id).order_by(journal.c.id)
+        with self._engine.connect() as connection:
+            return [_operation(row) for row in connection.execute(query)]
+
+
+def _summed(ledger: pl.DataFrame, parts: list[pl.DataFrame]) -> pl.DataFrame:
+    """Add operations up in order; those on different cardholders do not wait for each other."""
+    pending: list[pl.DataFrame] = []
+    seen: set[str] = set()
+    for part in parts:
+        keys = set(part["key"])
+        if keys & seen:
+            ledger = merged_ledger(ledger, pl.concat(pending))
+            pending, seen = [], set()
+        pending.append(part)
+        seen |= keys
+    return merged_ledger(ledger, pl.concat(pending)) if pending else ledger
+
+
+def _packed(items: pl.DataFrame) -> str:
+    return items.write_ndjson()
+
+
+def _unpacked(text: str) -> pl.DataFrame:
+    return pl.read_ndjson(io.BytesIO(text.encode()), schema=ITEMS)
+
+
+def _operation(row: Row[tuple[object, ...]]) -> Operation:
+    return Operation(
+        id=row.id, target=row.target, person_id=row.person_id, items=_unpacked(row.items),
+        state=row.state, reason=row.reason, intent_at=row.intent_at,
+    )  # fmt: skip

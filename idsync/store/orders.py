@@ -1,0 +1,183 @@
+"""What people have ordered: revocations, and approvals of held parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Engine, insert, select, update
+
+from idsync.errors import ConfigError
+from idsync.plan.brake import HeldPart
+from idsync.store.tables import approval, revocation
+
+APPROVAL_LIVES = timedelta(hours=24)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Revocation:
+    """A durable order that a person opens nothing from now on."""
+
+    id: int
+    person_id: str
+    reason: str
+    ordered_by: str
+    ordered_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Approval:
+    """A held part that somebody looks at, or has let go."""
+
+    digest: str
+    scope: str
+    direction: str
+    people: int
+    base: int
+    allowed: int
+    seen_at: str
+    state: str
+
+
+class Orders:
+    """Revocations and approvals, each with who, when and why."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    # ── revocations ─────────────────────────────────────────────────────────────────────
+
+    def revoke(self, person_id: str, reason: str, by: str, now: datetime) -> Revocation:
+        """Order it. When this returns, the order survives a power cut. Twice is one order."""
+        with self._engine.begin() as connection:
+            standing = connection.execute(
+                select(revocation).where(
+                    revocation.c.person_id == person_id, revocation.c.lifted_at.is_(None)
+                )
+            ).first()
+            if standing is None:
+                number = connection.execute(
+                    insert(revocation)
+                    .values(
+                        person_id=person_id,
+                        reason=reason,
+                        ordered_by=by,
+                        ordered_at=now.isoformat(),
+                    )
+                    .returning(revocation.c.id)
+                ).scalar_one()
+                return Revocation(
+                    id=number, person_id=person_id, reason=reason, ordered_by=by,
+                    ordered_at=now.isoformat(),
+                )  # fmt: skip
+        return Revocation(
+            id=standing.id, person_id=person_id, reason=standing.reason,
+            ordered_by=standing.ordered_by, ordered_at=standing.ordered_at,
+        )  # fmt: skip
+
+    def lift(self, person_id: str, reason: str, by: str, now: datetime) -> bool:
+        """Lift the standing revocation of a person; return whether there was one."""
+        with self._engine.begin() as connection:
+            lifted = connection.execute(
+                update(revocation)
+                .where(revocation.c.person_id == person_id, revocation.c.lifted_at.is_(None))
+                .values(lifted_at=now.isoformat(), lifted_by=by, lifted_reason=reason)
+            )
+        return lifted.rowcount > 0
+
+    def revocations(self) -> list[Revocation]:
+        """Return the standing revocations, oldest first."""
+        query = select(revocation).where(revocation.c.lifted_at.is_(None)).order_by(revocation.c.id)
+        with self._engine.connect() as connection:
+            return [
+                Revocation(
+                    id=row.id, person_id=row.person_id, reason=row.reason,
+                    ordered_by=row.ordered_by, ordered_at=row.ordered_at,
+                )
+                for row in connection.execute(query)
+            ]  # fmt: skip
+
+    def is_revoked(self, person_id: str) -> bool:
+        """Return whether a revocation of this person stands now."""
+        query = select(revocation.c.id).where(
+            revocation.c.person_id == person_id, revocation.c.lifted_at.is_(None)
+        )
+        with self._engine.connect() as connection:
+            return connection.execute(query).first() is not None
+
+    # ── approvals ───────────────────────────────────────────────────────────────────────
+
+    def hold(self, parts: Iterable[HeldPart], used: Iterable[str], now: datetime) -> None:
+        """Keep the parts that wait now; what waited before and was not seen again is gone."""
+        waiting = {part.digest: part for part in parts}
+        with self._engine.begin() as connection:
+            known = {row.digest for row in connection.execute(select(approval.c.digest))}
+            connection.execute(
+                update(approval).where(approval.c.digest.in_(list(used))).values(state="used")
+            )
+            connection.execute(
+                update(approval)
+                .where(approval.c.state.in_(["held", "approved"]))
+                .where(approval.c.digest.not_in(list(waiting)))
+                .values(state="gone")
+            )
+            for digest, part in waiting.items():
+                values = {
+                    "scope": part.scope, "direction": part.direction, "people": part.people,
+                    "base": part.base, "allowed": part.limit, "seen_at": now.isoformat(),
+                    "state": "held", "approved_by": None, "approved_at": None, "reason": None,
+                }  # fmt: skip
+                if digest in known:
+                    connection.execute(
+                        update(approval).where(approval.c.digest == digest).values(values)
+                    )
+                else:
+                    connection.execute(insert(approval).values(digest=digest, **values))
+
+    def waiting(self) -> list[Approval]:
+        """Return the parts that are held or approved and not yet used."""
+        query = (
+            select(approval)
+            .where(approval.c.state.in_(["held", "approved"]))
+            .order_by(approval.c.scope, approval.c.direction)
+        )
+        with self._engine.connect() as connection:
+            return [
+                Approval(
+                    digest=row.digest, scope=row.scope, direction=row.direction, people=row.people,
+                    base=row.base, allowed=row.allowed, seen_at=row.seen_at, state=row.state,
+                )
+                for row in connection.execute(query)
+            ]  # fmt: skip
+
+    def approve(self, start: str, by: str, reason: str, now: datetime) -> Approval:
+        """Approve the one held part whose digest begins with *start*.
+
+        Raises:
+            ConfigError: none waits under this digest, or several do.
+        """
+        fitting = [part for part in self.waiting() if part.digest.startswith(start.lower())]
+        if len(start) < 8 or len(fitting) != 1:
+            raise ConfigError(
+                f"{len(fitting) if len(start) >= 8 else 'no'} held part has this digest: "
+                "`idsync status` lists what waits; write at least 8 signs of its digest"
+            )
+        with self._engine.begin() as connection:
+            connection.execute(
+                update(approval)
+                .where(approval.c.digest == fitting[0].digest)
+                .values(
+                    state="approved", approved_by=by, approved_at=now.isoformat(), reason=reason
+                )
+            )
+        return fitting[0]
+
+    def approved(self, now: datetime) -> list[str]:
+        """Return the digests that may go: approved, not used, not older than a day."""
+        oldest = (now - APPROVAL_LIVES).isoformat()
+        query = select(approval.c.digest).where(
+            approval.c.state == "approved", approval.c.approved_at >= oldest
+        )
+        with self._engine.connect() as connection:
+            return [digest for (digest,) in connection.execute(query)]

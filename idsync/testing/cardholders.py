@@ -1,0 +1,90 @@
+"""Made-up cardholders for the contract kit, and how to look at what a system shows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+from idsync.model import Cardholder, Grant
+from idsync.targets import Target
+
+AWKWARD_KEYS = (
+    "O'Brien", 'a"b', "a\\b", "*", "10*", "%", "_", ")(", "*)(objectClass=*", "' OR 1=1 --",
+    '1" or externalId pr or "', "a/b", "../a", "a?b=c&d", "a#b", "a b",
+    "å;ä,ö", "🔑", "$(id)", "{0}",
+)  # fmt: skip
+
+VALUES: dict[str, Any] = {
+    "display_name": "Åsa Öberg",
+    "given_name": "Åsa",
+    "family_name": "Öberg",
+    "mail": "asa.oberg@example.org",
+    "department": "Förskoleförvaltningen",
+}
+OTHER_VALUES: dict[str, Any] = {
+    "display_name": "Åsa Söder",
+    "given_name": "Åsa-Lena",
+    "family_name": "Söder",
+    "mail": "asa.soder@example.org",
+    "department": "Räddningstjänsten",
+}
+
+
+def someone(target: Target, key: str = "1001", grants: tuple[Grant, ...] = ()) -> Cardholder:
+    """Return a made-up cardholder with every attribute that the system takes."""
+    return Cardholder(key=key, grants=grants, **fitting(target, VALUES))
+
+
+def fitting(target: Target, values: dict[str, Any]) -> dict[str, Any]:
+    """Return those of *values* that the system takes, no longer than it takes them."""
+    limits = {"display_name": target.capabilities.display_name_length}
+    return {
+        name: value[: limits.get(name)]
+        for name, value in values.items()
+        if name in target.capabilities.attributes
+    }
+
+
+def holding(cardholder: Cardholder, *rights: str) -> Cardholder:
+    """Return *cardholder* with exactly these rights, without dates."""
+    return replace(cardholder, grants=tuple(Grant(ref=right) for right in rights))
+
+
+def only(target: Target, key: str | None) -> Cardholder:
+    """Return the one cardholder with this key, which must be there."""
+    found = target.read_one(key or "")
+    assert found is not None, f"nobody has the key {key!r} that was put"
+    assert found.key == key, f"somebody else than {key!r} was found"
+    return found
+
+
+def refs(cardholder: Cardholder) -> set[str]:
+    """Return the names of the rights that *cardholder* holds."""
+    return {grant.ref for grant in cardholder.grants}
+
+
+def held(cardholder: Cardholder) -> Counter[Grant]:
+    """Return the grants that *cardholder* holds, in no order."""
+    return Counter(cardholder.grants)
+
+
+def attributes(cardholder: Cardholder) -> dict[str, str]:
+    """Return the attributes of *cardholder* that say something."""
+    return {name: value for name in VALUES if (value := getattr(cardholder, name))}
+
+
+def plain(cardholder: Cardholder) -> Cardholder:
+    """Return *cardholder* with its grants and credentials in one order, and "" as None."""
+    named: dict[str, Any] = {name: getattr(cardholder, name) or None for name in VALUES}
+    return replace(
+        cardholder,
+        **named,
+        grants=tuple(sorted(cardholder.grants, key=repr)),
+        credentials=tuple(sorted(cardholder.credentials, key=repr)),
+    )
+
+
+def picture(target: Target) -> Counter[Cardholder]:
+    """Return all that the system shows, in no order."""
+    return Counter(map(plain, target.read()))

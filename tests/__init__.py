@@ -1,0 +1,1 @@
+"""Tests: `./dev test` runs them all."""

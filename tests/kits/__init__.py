@@ -1,0 +1,1 @@
+"""The contract kits, proven by planted faults."""
