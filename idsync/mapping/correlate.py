@@ -254,9 +254,7 @@ def _merge(
     columns = schema(Person)
     report = {"person_id": pl.String(), "attribute": pl.String(), "sources": pl.String()}
     found = pl.concat([pl.DataFrame(schema=report), *disagreements])
-    return persons.select(*columns).cast(columns).sort("id"), found.sort(
-        "person_id", "attribute"
-    )
+    return persons.select(*columns).cast(columns).sort("id"), found.sort("person_id", "attribute")
 
 
 def _strictest(accepted: pl.DataFrame, persons: pl.DataFrame) -> pl.Series:

@@ -1,4 +1,4 @@
-"""The state: people, ledger, journal and orders, on SQLite or PostgreSQL. Only this package knows SQL."""
+"""The state: people, ledger, journal and orders. Only this package knows SQL."""
 
 from idsync.store.frames import Frames
 from idsync.store.journal import Journal, Operation

@@ -39,7 +39,7 @@ class Frames:
 
     def names(self, prefix: str) -> list[str]:
         """Return the names of the stored frames that begin with *prefix*."""
-        with self._engine.connect() as connection:
+        with self._engine.connect().execution_options(reads=True) as connection:
             rows = connection.execute(select(part.c.frame).distinct())
             return sorted(name for (name,) in rows if name.startswith(prefix))
 
@@ -60,7 +60,7 @@ class Frames:
             )  # fmt: skip
 
     def _read(self, query: object, columns: pl.Schema) -> pl.DataFrame:
-        with self._engine.connect() as connection:
+        with self._engine.connect().execution_options(reads=True) as connection:
             blobs = [data for (data,) in connection.execute(query)]  # type: ignore[call-overload]
         empty = pl.DataFrame(schema=columns)
         try:

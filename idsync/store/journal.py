@@ -16,7 +16,8 @@ from idsync.store.frames import Frames
 from idsync.store.tables import journal
 
 OPEN = ("intent", "unknown")
-DONE = ("confirmed", "submitted")
+DONE = ("confirmed", "submitted", "partly")
+"""States whose items stand in the target: they make the ledger."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,20 +60,28 @@ class Journal:
                 for row in rows
             ]
 
-    def settle(self, outcomes: Iterable[tuple[int, Outcome]], now: datetime) -> None:
-        """Write down what became of operations."""
+    def settle_part(
+        self, number: int, outcome: Outcome, standing: pl.DataFrame, now: datetime
+    ) -> None:
+        """Write down what became of an operation, and which of its items stand now.
+
+        What stands counts for the ledger whatever the outcome: an operation that went
+        half way has made grants that are idsync's own.
+        """
+        settled = outcome.status
+        values = {"state": settled, "reason": outcome.reason, "outcome_at": now.isoformat()}
+        if settled == "refused":
+            values |= {
+                "items": _packed(standing),
+                "state": "refused" if standing.is_empty() else "partly",
+            }
         with self._engine.begin() as connection:
-            for number, outcome in outcomes:
-                connection.execute(
-                    update(journal)
-                    .where(journal.c.id == number)
-                    .values(state=outcome.status, reason=outcome.reason, outcome_at=now.isoformat())
-                )
+            connection.execute(update(journal).where(journal.c.id == number).values(values))
 
     def unsettled(self) -> list[Operation]:
         """Return the operations of which nobody knows whether they happened, oldest first."""
-        query = select(journal).where(journal.c.state.in_(OPEN)).order_by(journal.c.id)
-        with self._engine.connect() as connection:
+        query = journal.select().where(journal.c.state.in_(OPEN)).order_by(journal.c.id)
+        with self._engine.connect().execution_options(reads=True) as connection:
             return [_operation(row) for row in connection.execute(query)]
 
     def ledger(self, target: str) -> pl.DataFrame:
@@ -84,7 +93,7 @@ class Journal:
             .where(journal.c.state.in_(DONE))
             .order_by(journal.c.id)
         )
-        with self._engine.connect() as connection:
+        with self._engine.connect().execution_options(reads=True) as connection:
             parts = [_unpacked(text) for (text,) in connection.execute(query)]
         return _summed(folded, parts)
 
@@ -113,8 +122,8 @@ class Journal:
 
     def of_person(self, person_id: str) -> list[Operation]:
         """Return every operation on one person, oldest first."""
-        query = select(journal).where(journal.c.person_id == person_id).order_by(journal.c.id)
-        with self._engine.connect() as connection:
+        query = journal.select().where(journal.c.person_id == person_id).order_by(journal.c.id)
+        with self._engine.connect().execution_options(reads=True) as connection:
             return [_operation(row) for row in connection.execute(query)]
 
 

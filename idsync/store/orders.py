@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Connection, Engine, insert, select, update
 
 from idsync.errors import ConfigError
 from idsync.plan.brake import HeldPart
@@ -89,7 +89,7 @@ class Orders:
     def revocations(self) -> list[Revocation]:
         """Return the standing revocations, oldest first."""
         query = select(revocation).where(revocation.c.lifted_at.is_(None)).order_by(revocation.c.id)
-        with self._engine.connect() as connection:
+        with self._engine.connect().execution_options(reads=True) as connection:
             return [
                 Revocation(
                     id=row.id, person_id=row.person_id, reason=row.reason,
@@ -103,37 +103,47 @@ class Orders:
         query = select(revocation.c.id).where(
             revocation.c.person_id == person_id, revocation.c.lifted_at.is_(None)
         )
-        with self._engine.connect() as connection:
+        with self._engine.connect().execution_options(reads=True) as connection:
             return connection.execute(query).first() is not None
 
     # ── approvals ───────────────────────────────────────────────────────────────────────
 
     def hold(self, parts: Iterable[HeldPart], used: Iterable[str], now: datetime) -> None:
         """Keep the parts that wait now; what waited before and was not seen again is gone."""
-        waiting = {part.digest: part for part in parts}
         with self._engine.begin() as connection:
-            known = {row.digest for row in connection.execute(select(approval.c.digest))}
-            connection.execute(
-                update(approval).where(approval.c.digest.in_(list(used))).values(state="used")
-            )
-            connection.execute(
-                update(approval)
-                .where(approval.c.state.in_(["held", "approved"]))
-                .where(approval.c.digest.not_in(list(waiting)))
-                .values(state="gone")
-            )
-            for digest, part in waiting.items():
-                values = {
-                    "scope": part.scope, "direction": part.direction, "people": part.people,
-                    "base": part.base, "allowed": part.limit, "seen_at": now.isoformat(),
-                    "state": "held", "approved_by": None, "approved_at": None, "reason": None,
-                }  # fmt: skip
-                if digest in known:
-                    connection.execute(
-                        update(approval).where(approval.c.digest == digest).values(values)
-                    )
-                else:
-                    connection.execute(insert(approval).values(digest=digest, **values))
+            self.hold_in(connection, parts, used, now)
+
+    def hold_in(
+        self,
+        connection: Connection,
+        parts: Iterable[HeldPart],
+        used: Iterable[str],
+        now: datetime,
+    ) -> None:
+        """Do as `hold` in a transaction of the caller's."""
+        waiting = {part.digest: part for part in parts}
+        known = {row.digest for row in connection.execute(select(approval.c.digest))}
+        connection.execute(
+            update(approval).where(approval.c.digest.in_(list(used))).values(state="used")
+        )
+        connection.execute(
+            update(approval)
+            .where(approval.c.state.in_(["held", "approved"]))
+            .where(approval.c.digest.not_in(list(waiting)))
+            .values(state="gone")
+        )
+        for digest, part in waiting.items():
+            values = {
+                "scope": part.scope, "direction": part.direction, "people": part.people,
+                "base": part.base, "allowed": part.limit, "seen_at": now.isoformat(),
+                "state": "held", "approved_by": None, "approved_at": None, "reason": None,
+            }  # fmt: skip
+            if digest in known:
+                connection.execute(
+                    update(approval).where(approval.c.digest == digest).values(values)
+                )
+            else:
+                connection.execute(insert(approval).values(digest=digest, **values))
 
     def waiting(self) -> list[Approval]:
         """Return the parts that are held or approved and not yet used."""
@@ -142,7 +152,7 @@ class Orders:
             .where(approval.c.state.in_(["held", "approved"]))
             .order_by(approval.c.scope, approval.c.direction)
         )
-        with self._engine.connect() as connection:
+        with self._engine.connect().execution_options(reads=True) as connection:
             return [
                 Approval(
                     digest=row.digest, scope=row.scope, direction=row.direction, people=row.people,
@@ -179,5 +189,5 @@ class Orders:
         query = select(approval.c.digest).where(
             approval.c.state == "approved", approval.c.approved_at >= oldest
         )
-        with self._engine.connect() as connection:
+        with self._engine.connect().execution_options(reads=True) as connection:
             return [digest for (digest,) in connection.execute(query)]

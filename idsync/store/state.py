@@ -56,7 +56,7 @@ class State:
 
     def remembered(self, name: str) -> str:
         """Return the value remembered under *name*, or ""."""
-        with self.engine.connect() as connection:
+        with self.engine.connect().execution_options(reads=True) as connection:
             found = connection.execute(select(meta.c.value).where(meta.c.name == name)).scalar()
         return found or ""
 
@@ -68,7 +68,7 @@ class State:
 
     def snapshot(self, source: str) -> Snapshot | None:
         """Return what is known of the last accepted read of *source*."""
-        with self.engine.connect() as connection:
+        with self.engine.connect().execution_options(reads=True) as connection:
             row = connection.execute(select(snapshot).where(snapshot.c.source == source)).first()
         if row is None:
             return None
@@ -105,7 +105,7 @@ class State:
 
     def runs(self, last: int = 5) -> list[dict[str, Any]]:
         """Return the newest runs: id, command, started_at, ended_at, outcome, summary."""
-        with self.engine.connect() as connection:
+        with self.engine.connect().execution_options(reads=True) as connection:
             rows = connection.execute(select(run).order_by(run.c.id.desc()).limit(last))
             return [
                 {**row._mapping, "summary": json.loads(row.summary) if row.summary else None}
@@ -203,7 +203,8 @@ def _with_manners(engine: Engine) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN")
+        if not connection.get_execution_options().get("reads"):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
 

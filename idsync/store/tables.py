@@ -54,7 +54,8 @@ journal = Table(
     Column("target", String, nullable=False),
     Column("person_id", String, nullable=False),
     Column("items", Text, nullable=False),  # the rows of the plan that this operation carries out
-    Column("state", String, nullable=False),  # intent, confirmed, submitted, refused, unknown
+    # intent, confirmed, submitted, partly, refused, unknown
+    Column("state", String, nullable=False),
     Column("reason", Text, nullable=False),
     Column("intent_at", String, nullable=False),
     Column("outcome_at", String),

@@ -308,10 +308,10 @@ class TargetContract(TargetKit):
         self._given(target, holding(someone(target, "a1"), rights[0]))
         bystanders = picture(target)
         for key in (*AWKWARD_KEYS, "A1", "1001 ", " 1001"):
-            assert target.read_one(key) is None, f"the key {key!r} found somebody"
-            self._put(target, None, Cardholder(key=key, status="suspended"))
-            assert picture(target) == bystanders, f"suspending the key {key!r} changed somebody"
             with suppress(Refused):  # a system may refuse such a key, but not misread it
+                assert target.read_one(key) is None, f"the key {key!r} found somebody"
+                self._put(target, None, Cardholder(key=key, status="suspended"))
+                assert picture(target) == bystanders, f"suspending {key!r} changed somebody"
                 self._put(target, None, holding(someone(target, key), rights[1]))
                 found = only(target, key)
                 assert refs(found) == {rights[1]}, f"the key {key!r} found somebody else"

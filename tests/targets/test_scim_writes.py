@@ -252,8 +252,6 @@ def test_a_removal_that_empties_the_group_is_undone_and_said(
     with pytest.raises(ConfigError, match="were put back"):
         put(target, holder())
     assert fake.members("A") == others
-    whole = fake_with(fake.habits, member_removal="whole")
-    assert whole[0].habits.removal == "wipes"
 
 
 def test_groups_are_written_whole_where_that_is_set(fake_with: Start) -> None:

@@ -45,7 +45,7 @@ class Session:
     def add_record(self, record: HolderRecord) -> str:
         """Add a cardholder with everything it holds; return its native id ("" for nobody)."""
         holder = record.native_id
-        if record.key is not None or holder:
+        if not record.is_nobody:
             holder = self.add_holder(record.key, holder)
             self.set_details(
                 holder, {name: value for name in ATTRIBUTES if (value := getattr(record, name))}

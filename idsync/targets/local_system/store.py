@@ -64,7 +64,7 @@ class GrantRecord(_Record):
 
 
 class HolderRecord(_Record):
-    """A cardholder with everything it holds; without key and native id, cards of nobody."""
+    """A cardholder with everything it holds; with nothing but credentials, cards of nobody."""
 
     key: Text | None
     native_id: str = ""
@@ -76,6 +76,12 @@ class HolderRecord(_Record):
     status: HolderStatus = "active"
     credentials: list[CardRecord] = []
     grants: list[GrantRecord] = []
+
+    @property
+    def is_nobody(self) -> bool:
+        """Whether this is not a cardholder, but cards that nobody holds."""
+        names = any(getattr(self, name) for name in ATTRIBUTES)
+        return self.key is None and not (self.native_id or names or self.grants)
 
 
 def whole_seconds(instant: datetime | None) -> datetime | None:
@@ -221,16 +227,13 @@ def lines(path: Path) -> Iterator[tuple[int, HolderRecord]]:
 
 def _checked(path: Path, number: int, line: str) -> HolderRecord:
     try:
-        record = HolderRecord.model_validate_json(line)
+        return HolderRecord.model_validate_json(line)
     except ValidationError as error:
         first = error.errors(include_input=False, include_context=False)[0]
         field = ".".join(map(str, first["loc"])) or "the line"
         raise BadContent(
             f"{path} line {number}: {field}: {first['msg']}: correct the file"
         ) from None
-    if record.key is None and not record.native_id and record.grants:
-        raise BadContent(f"{path} line {number}: cards of nobody hold no grants: correct the file")
-    return record
 
 
 CLASHES = {

@@ -60,6 +60,7 @@ class LocalSystem:
         self._initial = initial
         self._create = create
         self._closed = rights == "closed"
+        self._was_there = False
 
     # ── reading ─────────────────────────────────────────────────────────────────────────
 
@@ -207,7 +208,10 @@ class LocalSystem:
 
     def _is_new(self) -> bool:
         if self.path.exists():
+            self._was_there = True
             return False
+        if self._was_there:
+            raise SystemDown(f"the access system at {self.path} has gone: restore its file")
         if not self._create:
             raise SystemDown(
                 f"no access system at {self.path}: check path, or create = true for a new one"

@@ -80,9 +80,7 @@ class Maker:
         dice, today = self.dice, self.today
         number = str(self.first_number + index)
         age = dice.between(20, 66)
-        posts = (
-            [terminal_post(dice, today)] if terminal else posts_of(dice, story, age - 18, today)
-        )
+        posts = [terminal_post(dice, today)] if terminal else posts_of(dice, story, age - 18, today)
         given, family = given_name(dice), family_name(dice)
         human = Human(
             number=number,

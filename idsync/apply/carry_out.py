@@ -1,0 +1,157 @@
+"""All changes, carried out: a lane for each person, targets side by side, losses first."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+
+import polars as pl
+
+from idsync.apply.one import Result, carry_out_one
+from idsync.apply.readback import gives
+from idsync.model import Change, Outcome
+from idsync.store import State
+from idsync.targets import Target
+
+BATCH = 64  # intents made durable together, before any of them is sent
+PATIENCE = 3  # silences in a row after which a target is left alone for this run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """One change to send, with the rows of the plan that it carries out."""
+
+    target: str
+    person_id: str
+    change: Change
+    items: pl.DataFrame
+
+
+@dataclass(kw_only=True)
+class Done:
+    """What became of the work at one target. `written` counts the changes that were sent."""
+
+    written: int = 0
+    confirmed: int = 0
+    submitted: int = 0
+    refused: int = 0
+    unknown: int = 0
+    unsent: int = 0
+    down: bool = False
+    problems: list[tuple[str, str]] = field(default_factory=list)  # person id, reason
+    close_again: list[str] = field(default_factory=list)  # revoked while they were written
+
+
+def carry_out(
+    run: int,
+    work: Iterable[Work],
+    connect: Callable[[str], Target],
+    state: State,
+    clock: Callable[[], datetime],
+    progress: Callable[[int], None] = lambda _: None,
+) -> dict[str, Done]:
+    """Carry *work* out and return what became of it, by target.
+
+    Work on one target goes out in the order given, over as many connections as the target
+    allows, one change a cardholder. Targets do not wait for each other.
+    """
+    queues: dict[str, list[Work]] = {}
+    for one in work:
+        queues.setdefault(one.target, []).append(one)
+    if not queues:
+        return {}
+    with ThreadPoolExecutor(len(queues)) as pool:
+        lines = {
+            pool.submit(_Line(run, name, connect, state, clock, progress).work_off, queue): name
+            for name, queue in queues.items()
+        }
+        return {lines[line]: line.result() for line in as_completed(lines)}
+
+
+class _Line:
+    """The work on one target."""
+
+    def __init__(
+        self,
+        run: int,
+        name: str,
+        connect: Callable[[str], Target],
+        state: State,
+        clock: Callable[[], datetime],
+        progress: Callable[[int], None],
+    ) -> None:
+        self.run = run
+        self.name = name
+        self.connect = connect
+        self.state = state
+        self.clock = clock
+        self.progress = progress
+        self.own = threading.local()
+        self.targets: list[Target] = []
+        self.silences = 0
+        self.done = Done()
+
+    def work_off(self, queue: list[Work]) -> Done:
+        lanes = max(1, self._target().capabilities.lanes)
+        try:
+            with ThreadPoolExecutor(lanes) as pool:
+                for batch in _batches(queue):
+                    if self.silences >= PATIENCE:
+                        self.done.unsent += len(batch)
+                        self.done.down = True
+                        continue
+                    self._send(batch, pool)
+        finally:
+            for target in self.targets:
+                target.close()
+        return self.done
+
+    def _target(self) -> Target:
+        """A connection of this thread's own: connectors are never shared between threads."""
+        if not hasattr(self.own, "target"):
+            self.own.target = self.connect(self.name)
+            self.targets.append(self.own.target)
+        target: Target = self.own.target
+        return target
+
+    def _send(self, batch: list[Work], pool: ThreadPoolExecutor) -> None:
+        intents = [(work.target, work.person_id, work.items) for work in batch]
+        numbers = self.state.journal.intend(self.run, intents, self.clock())
+        for number, work, result in pool.map(self._one, numbers, batch):
+            self._count(work, result)
+            self.state.journal.settle_part(number, result.outcome, result.standing, self.clock())
+            self.progress(1)
+
+    def _one(self, number: int, work: Work) -> tuple[int, Work, Result]:
+        if self.silences >= PATIENCE:
+            outcome = Outcome(status="refused", reason="not sent: the system does not answer")
+            nothing = work.items.clear()
+            return number, work, Result(outcome=outcome, standing=nothing, down=True, sent=False)
+        opens = gives(work.items)
+        if opens and self.state.orders.is_revoked(work.person_id):
+            outcome = Outcome(status="refused", reason="not sent: revoked in the meantime")
+            nothing = work.items.clear()
+            return number, work, Result(outcome=outcome, standing=nothing, sent=False)
+        result = carry_out_one(self._target(), work.change, work.items)
+        self.silences = self.silences + 1 if result.down else 0
+        # an order that came while this was under way has the last word
+        if opens and self.state.orders.is_revoked(work.person_id):
+            self.done.close_again.append(work.person_id)
+        return number, work, result
+
+    def _count(self, work: Work, result: Result) -> None:
+        status = result.outcome.status
+        self.done.written += result.sent
+        setattr(self.done, status, getattr(self.done, status) + 1)
+        if result.outcome.reason and status in ("refused", "unknown"):
+            self.done.problems.append((work.person_id, result.outcome.reason))
+
+
+def _batches(queue: list[Work]) -> Iterator[list[Work]]:
+    iterator = iter(queue)
+    while batch := list(islice(iterator, BATCH)):
+        yield batch

@@ -1,0 +1,81 @@
+"""One change, carried out: sent, and known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from idsync.apply.readback import achieved, takes_away
+from idsync.apply.retry import patiently
+from idsync.errors import ConnectorError, Unavailable
+from idsync.model import Change, Outcome
+from idsync.targets import Target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What became of one change: the outcome, and which of its items stand now."""
+
+    outcome: Outcome
+    standing: pl.DataFrame
+    down: bool = False  # the system did not answer: it may be down for the next one too
+    sent: bool = True
+
+
+def carry_out_one(target: Target, change: Change, items: pl.DataFrame) -> Result:
+    """Send *change* and find out what became of it.
+
+    Silence is not an answer: when the system does not answer, what it shows decides, and
+    the change is sent again only where it is seen not to have happened. Taking away is
+    never believed, only seen. The rest of an operation that went half way is left to the
+    next plan; what stands of it is known.
+    """
+    try:
+        outcome = patiently(lambda: _send(target, change, items))
+    except Unavailable as error:
+        return Result(
+            outcome=Outcome(status="unknown", reason=str(error)), standing=items.clear(), down=True
+        )
+    except ConnectorError as error:
+        outcome = Outcome(status="refused", reason=str(error))
+    except Exception as error:  # a fault in a connector ends one change, not the run
+        outcome = Outcome(status="unknown", reason=f"the connector failed ({type(error).__name__})")
+    if outcome.status == "submitted":
+        return Result(outcome=outcome, standing=items)
+    if outcome.status == "confirmed" and not takes_away(items):
+        return Result(outcome=outcome, standing=items)
+    return _seen(target, change, items, outcome)
+
+
+def _send(target: Target, change: Change, items: pl.DataFrame) -> Outcome:
+    try:
+        return target.put(change)
+    except Unavailable:
+        # it may have happened: look before it is sent again
+        shown = target.read_one(change.key)
+        if achieved(items, shown).height == items.height:
+            return Outcome(status="confirmed")
+        raise
+
+
+def _seen(target: Target, change: Change, items: pl.DataFrame, outcome: Outcome) -> Result:
+    try:
+        shown = patiently(lambda: target.read_one(change.key))
+    except Exception as error:
+        reason = (
+            f"not seen afterwards: {error}" if isinstance(error, ConnectorError) else "not seen"
+        )
+        down = isinstance(error, Unavailable)
+        unknown = Outcome(status="unknown", reason=reason)
+        return Result(outcome=unknown, standing=items.clear(), down=down)
+    standing = achieved(items, shown)
+    if standing.height == items.height:
+        return Result(outcome=Outcome(status="confirmed"), standing=standing)
+    if outcome.status == "confirmed":
+        missing = items.height - standing.height
+        reason = f"the system said it is done, but {missing} of {items.height} parts do not show"
+        outcome = Outcome(status="refused", reason=reason)
+    if outcome.status == "unknown" and standing.is_empty():
+        outcome = Outcome(status="refused", reason=outcome.reason)
+    return Result(outcome=outcome, standing=standing)

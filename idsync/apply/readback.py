@@ -1,0 +1,45 @@
+"""What a target shows afterwards, held against what should have become of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from idsync.model import Cardholder
+
+
+def achieved(items: pl.DataFrame, shown: Cardholder | None) -> pl.DataFrame:
+    """Return those of *items* that stand as they shall in the cardholder as it is shown."""
+    return items.filter(
+        pl.Series([_stands(row, shown) for row in items.to_dicts()], dtype=pl.Boolean)
+    )
+
+
+def _stands(item: dict[str, Any], shown: Cardholder | None) -> bool:
+    if shown is None:
+        return item["part"] == "grant" and not item["shall"]
+    if item["part"] == "grant":
+        held = {(grant.kind, grant.ref, grant.valid_from, grant.valid_to) for grant in shown.grants}
+        right = (item["kind"], item["ref"])
+        gone = not item["was"] or (*right, item["from_before"], item["to_before"]) not in held
+        there = not item["shall"] or (*right, item["from_after"], item["to_after"]) in held
+        return gone and there
+    if item["part"] == "credential":
+        states = [card.state for card in shown.credentials if card.number == item["ref"]]
+        return all(state == item["value_after"] for state in states)
+    if item["part"] == "status":
+        return bool(shown.status == item["value_after"])
+    return bool((getattr(shown, item["ref"]) or "") == item["value_after"])
+
+
+def takes_away(items: pl.DataFrame) -> bool:
+    """Return whether the change is one whose success is never taken on the system's word."""
+    removed = (pl.col("part") == "grant") & pl.col("was")
+    suspended = pl.col("value_after") == "suspended"
+    return not items.filter(removed | suspended).is_empty()
+
+
+def gives(items: pl.DataFrame) -> bool:
+    """Return whether the change opens something that was closed."""
+    return not items.filter(pl.col("effect") == "gaining").is_empty()

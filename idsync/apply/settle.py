@@ -1,0 +1,53 @@
+"""After a crash or a silence: what happened is read back, before anything new is planned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from idsync.apply.readback import achieved
+from idsync.apply.retry import patiently
+from idsync.errors import ConnectorError
+from idsync.model import Outcome
+from idsync.store import Operation, State
+from idsync.targets import Target
+
+
+def settle_unknown(
+    state: State, connect: Callable[[str], Target], clock: Callable[[], datetime]
+) -> dict[str, str]:
+    """Find out what became of operations that nobody knows about.
+
+    What stands in the target is idsync's own from then on; what does not stand is planned
+    anew. Returns the targets that could not be asked, with the reason: there the unknown
+    stays unknown.
+    """
+    silent: dict[str, str] = {}
+    by_target: dict[str, list[Operation]] = {}
+    for operation in state.journal.unsettled():
+        by_target.setdefault(operation.target, []).append(operation)
+    for name, operations in by_target.items():
+        try:
+            target = connect(name)
+            try:
+                for operation in operations:
+                    _settle(state, target, operation, clock)
+            finally:
+                target.close()
+        except ConnectorError as error:
+            silent[name] = str(error)
+    return silent
+
+
+def _settle(
+    state: State, target: Target, operation: Operation, clock: Callable[[], datetime]
+) -> None:
+    key = operation.items["key"][0]
+    shown = patiently(lambda: target.read_one(key))
+    standing = achieved(operation.items, shown)
+    happened = standing.height == operation.items.height
+    outcome = Outcome(
+        status="confirmed" if happened else "refused",
+        reason="seen afterwards" if happened else "seen afterwards not to have happened as a whole",
+    )
+    state.journal.settle_part(operation.id, outcome, standing, clock())

@@ -1,0 +1,1 @@
+"""The line, end to end: read, map, plan, apply. What every command and the schedule run."""

@@ -1,0 +1,261 @@
+"""Makes the plan of a run: sources, people, rules, targets, difference, brake."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+import polars as pl
+
+from idsync.config import Config, TargetConfig, connect_target
+from idsync.errors import IdsyncError
+from idsync.mapping.correlate import Matching, People, Reads, correlate
+from idsync.mapping.rules import Desired, desire
+from idsync.model import (
+    Employment,
+    IdentityLink,
+    Kind,
+    Membership,
+    Person,
+    TrainingCompletion,
+    schema,
+)
+from idsync.plan.brake import Direction, Limit, brake
+from idsync.plan.document import EMPTY_LINKS, EMPTY_REFUSALS, Plan, TargetState
+from idsync.plan.holdings import Holdings
+from idsync.plan.items import LEDGER
+from idsync.plan.target import Orders, Target, TargetPlan, plan_target
+from idsync.service.reading import Progress, SourceRead, read_sources
+from idsync.store import State
+
+LINKS = pl.Schema({"key": pl.String(), "person_id": pl.String()})
+SET_ASIDE = pl.Schema(dict.fromkeys(("source", "key", "reason", "person_id"), pl.String()))
+DISAGREEMENTS = pl.Schema(dict.fromkeys(("person_id", "attribute", "sources"), pl.String()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """A plan and everything it was made from."""
+
+    plan: Plan
+    people: People
+    desired: Desired
+    reads: Mapping[str, SourceRead]
+    holdings: Mapping[str, Holdings]
+
+
+def look(config: Config, state: State, now: datetime, progress: Progress) -> Look:
+    """Read everything and return what would change. Nothing is written anywhere."""
+    reads = read_sources(config.sources, state, now, progress)
+    progress("correlating people")
+    people = whoever(config, state, reads, now)
+    progress("applying the rules")
+    desired = desire_of(config, people, now)
+    holdings, failures = read_targets(config, progress)
+    orders = orders_of(state, people)
+    plans = []
+    for name, held in holdings.items():
+        progress(f"comparing {name}")
+        plans.append(plan_one(config, state, desired, name, held, orders, now))
+    plan = assemble(config, state, reads, plans, failures, now)
+    return Look(plan=plan, people=people, desired=desired, reads=reads, holdings=holdings)
+
+
+# ── people ──────────────────────────────────────────────────────────────────────────────
+
+
+def matching_of(config: Config) -> Matching:
+    """Return how records of different sources are recognised as one person."""
+    correlation = config.correlation
+    return Matching(
+        keys=correlation.keys,
+        fingerprint=correlation.fingerprint,
+        precedence=correlation.precedence,
+    )
+
+
+def whoever(config: Config, state: State, reads: Mapping[str, SourceRead], now: datetime) -> People:
+    """Return the people behind what is believed of every source."""
+    believed = {name: read.tables for name, read in reads.items() if read.tables is not None}
+    people = correlate(
+        cast(Reads, believed),
+        matching_of(config),
+        links=state.frames.load("identity_link", schema(IdentityLink)),
+        persons_before=state.frames.load("person", schema(Person)),
+        instance=state.instance,
+        now=now,
+    )
+    return dataclasses.replace(
+        people,
+        trainings_known=_known(config, "trainings", set(believed)),
+        memberships_known=_known(config, "memberships", set(believed)),
+    )
+
+
+def _known(config: Config, kind: Kind, believed: set[str]) -> bool:
+    """A kind of fact is known when every source of it has been read at least once."""
+    sources = {name for name, source in config.sources.items() if source.kind == kind}
+    return bool(sources) and sources <= believed
+
+
+def stored_people(config: Config, state: State) -> People:
+    """Return everybody as last accepted, without reading any source."""
+    load = state.frames.load
+    believed = {name for name in config.sources if state.snapshot(name) is not None}
+    return People(
+        persons=load("person", schema(Person)),
+        employments=load("employment", schema(Employment)),
+        trainings=load("training_completion", schema(TrainingCompletion)),
+        memberships=load("membership", schema(Membership)),
+        links=load("identity_link", schema(IdentityLink)),
+        set_aside=load("set_aside", SET_ASIDE),
+        disagreements=load("disagreement", DISAGREEMENTS),
+        unmatched=pl.DataFrame(schema={"source": pl.String, "count": pl.UInt32}),
+        trainings_known=_known(config, "trainings", believed),
+        memberships_known=_known(config, "memberships", believed),
+    )
+
+
+def desire_of(config: Config, people: People, now: datetime) -> Desired:
+    """Return what *people* should hold by the rules of *config*."""
+    return desire(
+        people, config.catalogue, now=now, zone=config.idsync.timezone,
+        ahead_days=config.idsync.ahead_days,
+    )  # fmt: skip
+
+
+def orders_of(state: State, people: People) -> Orders:
+    """Return whose access is decided outside the rules."""
+    standing = state.orders.revocations()
+    return Orders(
+        revoked=pl.DataFrame(
+            {
+                "person_id": [order.person_id for order in standing],
+                "because": [f"revoked by order {order.id}" for order in standing],
+            },
+            schema={"person_id": pl.String, "because": pl.String},
+        ),
+        frozen=people.set_aside["person_id"].drop_nulls().unique(),
+    )
+
+
+# ── targets ─────────────────────────────────────────────────────────────────────────────
+
+
+def read_targets(config: Config, progress: Progress) -> tuple[dict[str, Holdings], dict[str, str]]:
+    """Return what each target holds, and why those that could not be read could not."""
+
+    def one(target: TargetConfig) -> Holdings | str:
+        progress(f"reading {target.name}")
+        return _holdings(target)
+
+    with ThreadPoolExecutor(max(1, len(config.targets))) as pool:
+        answers = dict(zip(config.targets, pool.map(one, config.targets.values()), strict=True))
+    holdings = {name: held for name, held in answers.items() if isinstance(held, Holdings)}
+    failures = {name: reason for name, reason in answers.items() if isinstance(reason, str)}
+    return holdings, failures
+
+
+def _holdings(target: TargetConfig) -> Holdings | str:
+    try:
+        adapter = connect_target(target)
+        try:
+            return Holdings.collect(adapter.read())
+        finally:
+            adapter.close()
+    except IdsyncError as error:
+        return str(error)
+    except Exception as error:  # a fault in a connector must not look like an empty system
+        return f"the connector failed ({type(error).__name__}): report it to its author"
+
+
+def target_of(config: Config, state: State, name: str) -> Target:
+    """Return what the planner must know of the target *name*."""
+    table = config.targets[name]
+    adapter = connect_target(table)
+    try:
+        return Target(
+            name=name,
+            controller=table.controller,
+            key=table.key,
+            release=table.release,
+            adopt=table.adopt,
+            contacted=bool(state.remembered(f"adopted:{name}")),
+            capabilities=adapter.capabilities,
+        )
+    finally:
+        adapter.close()
+
+
+def plan_one(
+    config: Config,
+    state: State,
+    desired: Desired,
+    name: str,
+    held: Holdings,
+    orders: Orders,
+    now: datetime,
+) -> TargetPlan:
+    """Return what must change in one target."""
+    return plan_target(
+        target_of(config, state, name),
+        desired,
+        held,
+        ledger=state.journal.ledger(name),
+        links=state.frames.load(f"link:{name}", LINKS),
+        orders=orders,
+        now=now,
+        seed=int(now.timestamp()),
+    )
+
+
+def limits_of(config: Config) -> dict[Direction, Limit]:
+    """Return the limits of the brake in both directions."""
+    brakes = config.brakes
+    gaining: Any = brakes.gaining or brakes
+    return {
+        "losing": Limit(people=brakes.people, percent=brakes.percent),
+        "gaining": Limit(people=gaining.people, percent=gaining.percent),
+    }
+
+
+def assemble(
+    config: Config,
+    state: State,
+    reads: Mapping[str, SourceRead],
+    plans: list[TargetPlan],
+    failures: Mapping[str, str],
+    now: datetime,
+) -> Plan:
+    """Return the plan of a run: what goes, what is held, what is refused, and why."""
+    items, held, used = brake(
+        plans, limits_of(config), config_digest=config.digest, approved=state.orders.approved(now)
+    )
+    states = {name: TargetState(complete=False, reason=reason) for name, reason in failures.items()}
+    for one in plans:
+        states[one.target.name] = TargetState(
+            complete=True, unchanged=one.unchanged, adopt=one.adopt.height,
+            adoptable=one.adoptable, local=one.local,
+        )  # fmt: skip
+    return Plan(
+        made_at=now,
+        instance=str(state.instance),
+        config_digest=config.digest,
+        sources={name: read.state for name, read in reads.items()},
+        targets={name: states[name] for name in config.targets},
+        items=items,
+        adopt=pl.concat([pl.DataFrame(schema=LEDGER), *(one.adopt for one in plans)]),
+        links=_named(EMPTY_LINKS, [(one.target.name, one.links) for one in plans]),
+        refusals=_named(EMPTY_REFUSALS, [(one.target.name, one.refusals) for one in plans]),
+        held=tuple(held),
+        used_approvals=tuple(used),
+    )
+
+
+def _named(columns: pl.Schema, tables: list[tuple[str, pl.DataFrame]]) -> pl.DataFrame:
+    parts = [table.with_columns(target=pl.lit(name)).select(*columns) for name, table in tables]
+    return pl.concat([pl.DataFrame(schema=columns), *parts])

@@ -1,0 +1,126 @@
+"""Ends one person's access in every target, now; and gives it back by the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+
+from idsync.apply import Work, carry_out
+from idsync.config import Config, connect_target
+from idsync.errors import IdsyncError
+from idsync.mapping.correlate import People
+from idsync.plan.document import ordered_changes
+from idsync.plan.holdings import Holdings
+from idsync.plan.target import Orders
+from idsync.service.planning import LINKS, desire_of, plan_one, stored_people
+from idsync.service.planning import orders_of as standing_orders
+from idsync.store import State
+
+
+@dataclass(frozen=True, kw_only=True)
+class Closed:
+    """What one target shows of a person after an order."""
+
+    target: str
+    outcome: str  # confirmed, nothing (there is nothing of theirs), refused, unknown, unavailable
+    at: datetime
+    reason: str = ""
+    offline_hours: int = 0  # how long an offline lock may honour a tag of theirs yet
+
+
+def close_person(
+    config: Config, state: State, person_id: str, run: int, clock: Callable[[], datetime]
+) -> list[Closed]:
+    """Bring one person in every target to where orders and rules want them, and look.
+
+    The order stands in the state before this is called; each target is planned and
+    written by the same line as every run, for this one person, side by side.
+    """
+    people = only(stored_people(config, state), person_id)
+    orders = standing_orders(state, people)
+    mine = Orders(
+        revoked=orders.revoked.filter(pl.col("person_id") == person_id), frozen=orders.frozen
+    )
+
+    def one(name: str) -> Closed:
+        return _close_in(config, state, people, mine, name, person_id, run, clock)
+
+    with ThreadPoolExecutor(max(1, len(config.targets))) as pool:
+        return list(pool.map(one, config.targets))
+
+
+def only(people: People, person_id: str) -> People:
+    """Return *people* with everything of one person alone."""
+    mine = pl.col("person_id") == person_id
+    return People(
+        persons=people.persons.filter(pl.col("id") == person_id),
+        employments=people.employments.filter(mine),
+        trainings=people.trainings.filter(mine),
+        memberships=people.memberships.filter(mine),
+        links=people.links.filter(mine),
+        set_aside=people.set_aside.filter(mine),
+        disagreements=people.disagreements.filter(mine),
+        unmatched=people.unmatched,
+        trainings_known=people.trainings_known,
+        memberships_known=people.memberships_known,
+    )
+
+
+def keys_of(config: Config, state: State, people: People, name: str, person_id: str) -> list[str]:
+    """Return the keys under which one target may know the person."""
+    links = state.frames.load(f"link:{name}", LINKS)
+    keys = links.filter(pl.col("person_id") == person_id)["key"].to_list()
+    if not keys and people.persons.height:
+        wished = people.persons[config.targets[name].key][0]
+        owned = links.filter(pl.col("key") == wished)
+        keys = [wished] if wished and owned.is_empty() else []
+    return list(dict.fromkeys(keys))
+
+
+def _close_in(
+    config: Config,
+    state: State,
+    people: People,
+    orders: Orders,
+    name: str,
+    person_id: str,
+    run: int,
+    clock: Callable[[], datetime],
+) -> Closed:
+    try:
+        adapter = connect_target(config.targets[name])
+        offline = adapter.capabilities.offline_hours
+        try:
+            found = [
+                adapter.read_one(key) for key in keys_of(config, state, people, name, person_id)
+            ]
+        finally:
+            adapter.close()
+        held = Holdings.collect(holder for holder in found if holder is not None)
+        now = clock()
+        desired = desire_of(config, people, now)
+        planned = plan_one(config, state, desired, name, held, orders, now)
+        items = planned.items.filter(pl.col("person_id") == person_id)
+        work = [
+            Work(target=target, person_id=person, change=change, items=rows)
+            for target, person, change, rows in ordered_changes(items)
+        ]
+        done = carry_out(run, work, lambda _: connect_target(config.targets[name]), state, clock)
+    except IdsyncError as error:
+        return Closed(target=name, outcome="unavailable", at=clock(), reason=str(error))
+    if not work:
+        doubt = planned.refusals.filter(pl.col("person_id") == person_id)["reason"].to_list()
+        if doubt and held.cardholders.height:
+            return Closed(target=name, outcome="refused", at=clock(), reason=doubt[0])
+        outcome = "confirmed" if held.cardholders.height else "nothing"
+        return Closed(target=name, outcome=outcome, at=clock(), offline_hours=offline)
+    result = done[name]
+    reason = result.problems[0][1] if result.problems else ""
+    outcome = (
+        "confirmed" if result.confirmed == len(work) else "refused" if result.refused else "unknown"
+    )
+    return Closed(target=name, outcome=outcome, at=clock(), reason=reason, offline_hours=offline)
