@@ -37,6 +37,18 @@ ORPHANS = pl.Schema(
 )
 
 HOLDER = ["key", "native_id"]
+IDENTITY = ["key", "kind", "ref", "valid_from", "valid_to"]
+CARRIED = (
+    *HOLDER,
+    "person_id",
+    "listed_person",
+    "last_day",
+    "loose",
+    "stays",
+    "unsure",
+    "department",
+)
+ROWS = (*CARRIED, "what", "ref", "kind", "sharing", "valid_to", "by_hand", "unexplained")
 
 
 def find_orphans(
@@ -54,14 +66,13 @@ def find_orphans(
 
     *links* (key, person_id) are the owners idsync knows in this target, and go before the
     person attribute *key*; *ledger* is of this target. A suspended cardholder opens
-    nothing and is left out, and so is whoever cannot be told apart now, and what nobody
-    can decide. A grant that the target explains as given by hand is no orphan, unless
-    the person behind it is known and stays: then the rules do not speak of it either.
+    nothing and is left out, and a grant given by hand is explained by who gave it. Of
+    whoever cannot be told apart now nothing is said to have ended.
     """
     persons = _persons(people, desired, now)
     holders = _holders(holdings, _owners(people, links, key), persons)
     rows = pl.concat(
-        [_credentials(holdings, holders), _grants(holdings, holders, ledger, desired, now)]
+        [_credentials(holdings, holders), _grants(target, holdings, holders, ledger, desired, now)]
     )
     classified = rows.with_columns(cls=_class()).filter(pl.col("cls").is_not_null())
     return (
@@ -77,7 +88,7 @@ def find_orphans(
 
 
 def _persons(people: People, desired: Desired, now: datetime) -> pl.DataFrame:
-    """person_id, unsure, stays, last_day, unit, shielded for everyone the sources know."""
+    """person_id, listed_person, shielded, stays, last_day, unit, unsure: what the sources know."""
     open_ = pl.col("valid_to").is_null() | (pl.col("valid_to") > now)
     by_age = people.employments.sort(
         open_, pl.col("valid_to").is_null(), "valid_to", "valid_from", "id", nulls_last=False
@@ -89,7 +100,7 @@ def _persons(people: People, desired: Desired, now: datetime) -> pl.DataFrame:
     employed = employed.with_columns(last_day=local_day(employed["last"], desired.zone.key))
     unsure = people.set_aside["person_id"].drop_nulls().unique()
     return people.persons.select(
-        person_id="id", shielded=pl.col("protection").fill_null("") != "none"
+        person_id="id", listed_person=pl.lit(True), shielded=pl.col("protection").fill_null("") != "none"
     ).join(employed.drop("last"), on="person_id", how="full", coalesce=True).join(
         unsure.to_frame().with_columns(unsure=pl.lit(True)),
         on="person_id", how="full", coalesce=True,
@@ -125,12 +136,22 @@ def _holders(holdings: Holdings, owners: pl.DataFrame, persons: pl.DataFrame) ->
     return found.select(
         *HOLDER,
         "person_id",
+        "listed_person",
         "last_day",
-        loose=pl.col("key").is_null() & (pl.col("native_id").fill_null("") == ""),
+        # one person with two records is one holder; without a person a record stands for itself
+        holder=pl.coalesce(
+            "person_id",
+            pl.concat_str(pl.lit("\x00"), _text("key"), pl.lit("\x00"), _text("native_id")),
+        ),
+        loose=(_text("key") == "") & (_text("native_id") == ""),
         stays=pl.col("stays").fill_null(False),
         unsure=unsure,
         department=department.otherwise(pl.coalesce(part, "there", pl.lit(""))),
     )
+
+
+def _text(name: str) -> pl.Expr:
+    return pl.col(name).fill_null("")
 
 
 # ── what they hold ──────────────────────────────────────────────────────────────────────
@@ -140,19 +161,21 @@ def _credentials(holdings: Holdings, holders: pl.DataFrame) -> pl.DataFrame:
     active = holdings.credentials.filter(pl.col("state") == "active").join(
         holders, on=HOLDER, how="inner", nulls_equal=True
     )
-    holder = pl.when(~pl.col("loose")).then(pl.struct(
-        person=pl.col("person_id"),
-        record=pl.when(pl.col("person_id").is_null()).then(pl.struct("key", "native_id")),
-    ))  # fmt: skip
-    sharing = holder.drop_nulls().n_unique().over("number")
-    return active.select(
-        pl.lit("credential").alias("what"), *_shown(holders), ref="number", kind="medium",
-        sharing=sharing, valid_to=pl.lit(None, ORPHANS["valid_to"]),
+    sharing = (
+        active.filter(~pl.col("loose"))
+        .group_by("number")
+        .agg(sharing=pl.col("holder").n_unique().cast(pl.UInt32))
+    )
+    return active.join(sharing, on="number", how="left").select(
+        *CARRIED,
+        what=pl.lit("credential"), ref="number", kind="medium",
+        sharing=pl.col("sharing").fill_null(0), valid_to=pl.lit(None, ORPHANS["valid_to"]),
         by_hand=pl.lit(False), unexplained=pl.lit(False),
-    )  # fmt: skip
+    ).select(ROWS)  # fmt: skip
 
 
 def _grants(
+    target: str,
     holdings: Holdings,
     holders: pl.DataFrame,
     ledger: pl.DataFrame,
@@ -161,14 +184,79 @@ def _grants(
 ) -> pl.DataFrame:
     begun = pl.col("valid_from").is_null() | (pl.col("valid_from") <= now)
     runs = pl.col("valid_to").is_null() | (pl.col("valid_to") > now)
-    in_force = holdings.grants.filter(begun & runs)
-    identity = ["key", "kind", "ref", "valid_from", "valid_to"]
-    ours = ledger.filter(pl.col("kind") != "block").select(identity).unique()
-    ours = ours.with_columns(ours=pl.lit(True))
-    held = in_force.join(holders, on=HOLDER, how="inner", nulls_equal=True)
-    held = held.join(ours, on=identity, how="left", nulls_equal=True)
+    in_force = holdings.grants.filter(begun & runs).join(
+        holders, on=HOLDER, how="inner", nulls_equal=True
+    )
+    ours = ledger.filter(pl.col("kind") != "block").select(IDENTITY).unique()
+    held = in_force.join(
+        ours.with_columns(ours=pl.lit(True)), on=IDENTITY, how="left", nulls_equal=True
+    )
+    known = desired.rights.filter(pl.col("target") == target)
+    held = held.join(
+        known.select("kind", "ref", listed=pl.lit(True)), on=["kind", "ref"], how="left"
+    ).join(_decided(desired, known), on=["person_id", "kind", "ref"], how="left")
+    unexplained = pl.col("listed") & pl.col("ours").is_null() & pl.col("decided").is_null()
     return held.select(
-        pl.lit("grant").alias("what"), *_shown(holders), "ref", "kind",
-        sharing=pl.lit(0, pl.UInt32), valid_to="valid_to",
-        by_hand=pl.col("reason").fill_null("") == "manual", ours=pl.col("ours").fill_null(False),
-    )  # fmt: skip
+        *CARRIED, "ref", "kind", "valid_to",
+        what=pl.lit("grant"), sharing=pl.lit(0, pl.UInt32),
+        by_hand=pl.col("reason").fill_null("") == "manual",
+        unexplained=unexplained.fill_null(False),
+    ).select(ROWS)  # fmt: skip
+
+
+def _decided(desired: Desired, rights: pl.DataFrame) -> pl.DataFrame:
+    """person_id, kind, ref, decided: what the rules give, or cannot tell and so leave alone."""
+    pairs = pl.concat(
+        [desired.grants.select("person", "right"), desired.kept.select("person", "right")]
+    )
+    persons = desired.people.persons.select(person_id="id").with_row_index("person")
+    return (
+        pairs.unique()
+        .join(rights, on="right")
+        .join(persons, on="person")
+        .select("person_id", "kind", "ref", decided=pl.lit(True))
+    )
+
+
+# ── which class, and why ────────────────────────────────────────────────────────────────
+
+
+def _class() -> pl.Expr:
+    explained = pl.col("by_hand")
+    known = pl.col("person_id").is_not_null()
+    left = known & ~pl.col("stays") & ~pl.col("unsure")
+    ended = known & pl.col("stays") & ~pl.col("unsure") & pl.col("unexplained")
+    return (
+        pl.when(pl.col("sharing") > 1)
+        .then(pl.lit("shared card number"))
+        .when(pl.col("loose") & (pl.col("what") == "credential"))
+        .then(pl.lit("no holder"))
+        .when(explained)
+        .then(None)
+        .when(~known & ~pl.col("loose"))
+        .then(pl.lit("holder unknown"))
+        .when(left)
+        .then(pl.lit("holder has left"))
+        .when(ended)
+        .then(pl.lit("basis ended"))
+    )
+
+
+def _detail(key: str) -> pl.Expr:
+    return (
+        pl.when(pl.col("cls") == "shared card number")
+        .then(pl.format("active on {} holders", "sharing"))
+        .when(pl.col("cls") == "no holder")
+        .then(pl.lit("active, and nobody holds it"))
+        .when((pl.col("cls") == "holder unknown") & (pl.col("key").fill_null("") == ""))
+        .then(pl.lit(f"the record carries no {key}"))
+        .when(pl.col("cls") == "holder unknown")
+        .then(pl.lit(f"nobody in the sources has the {key} of the record"))
+        .when(pl.col("cls") == "basis ended")
+        .then(pl.lit("no rule gives this right to this person"))
+        .when(pl.col("last_day").is_not_null())
+        .then(pl.format("last employment ended {}", "last_day"))
+        .when(pl.col("listed_person").fill_null(False))
+        .then(pl.lit("has no employment"))
+        .otherwise(pl.lit("no source knows this person any longer"))
+    )

@@ -88,7 +88,7 @@ class Journal:
         """Return what is idsync's own in *target*: see LEDGER."""
         folded = self._frames.load(f"ledger:{target}", LEDGER)
         query = (
-            select(journal.c.items)
+            select(journal.c["items"])
             .where(journal.c.target == target, journal.c.folded.is_(False))
             .where(journal.c.state.in_(DONE))
             .order_by(journal.c.id)

@@ -1,0 +1,43 @@
+"""idsync approve: let a held part go, once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from idsync.cli.common import opened, operator, options, print_json, reason_options, say
+
+
+@click.command()
+@click.argument("digest")
+@reason_options
+@options
+def command(digest: str, reason: str, by: str | None, config: Path, as_json: bool) -> int:
+    """Let a held part of a plan go, once.
+
+    DIGEST is what sync or status printed, at least its first 8 signs. The approval is for
+    exactly what was held: if anything in it changes, it is void. It lasts a day. The next
+    `idsync sync` carries it out.
+    """
+    from idsync.service.applying import clock
+
+    with opened(config) as (_, state):
+        part = state.orders.approve(digest, operator(by), reason, clock())
+        if as_json:
+            print_json({"format": "idsync.approval/1", **vars_of(part), "state": "approved"})
+        else:
+            say(
+                f"Approved once: {part.scope}, {part.people} people {part.direction} access. "
+                "Now run `idsync sync`."
+            )
+    return 0
+
+
+def vars_of(part: object) -> dict[str, object]:
+    """Return the fields of a dataclass by name."""
+    from dataclasses import asdict, is_dataclass
+
+    if not is_dataclass(part) or isinstance(part, type):
+        raise TypeError("only an instance of a dataclass has fields")
+    return asdict(part)

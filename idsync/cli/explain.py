@@ -1,0 +1,51 @@
+"""idsync explain: why, and why not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from idsync.cli.common import opened, options, print_json, say
+
+
+@click.command()
+@click.argument("person")
+@click.option("--target", help="One target only.")
+@click.option("--grant", help="One right only, by the target's own name.")
+@options
+def command(person: str, target: str | None, grant: str | None, config: Path, as_json: bool) -> int:
+    """Say why somebody has access, and why not: rules, employments, training, dates.
+
+    PERSON is an employee number, user name, mail or idsync's id, as known since the last
+    sync. With --grant it also says what is missing for a right that is not given.
+    """
+    from dataclasses import asdict
+
+    from idsync.cli.finding import find_person, require_target
+    from idsync.mapping.explain import explain
+    from idsync.service.applying import clock
+    from idsync.service.planning import desire_of, stored_people
+    from idsync.service.revoking import only
+
+    with opened(config, create=False) as (checked, state):
+        require_target(checked, target)
+        everybody = stored_people(checked, state)
+        found = find_person(person, everybody, state)
+        now = clock()
+        desired = desire_of(checked, only(everybody, found), now)
+        told = explain(found, desired, now=now, target=target, grant=grant)
+        orders = [order for order in state.orders.revocations() if order.person_id == found]
+        if as_json:
+            print_json(
+                {"format": "idsync.explanation/1", "person": found,
+                 "revoked": [asdict(order) for order in orders], **asdict(told)}
+            )  # fmt: skip
+            return 0
+        for order in orders:
+            say(
+                f"Revoked by order {order.id}: opens nothing, whatever the rules give, until restore."
+            )
+        for sentence in told.sentences:
+            say(sentence)
+    return 0

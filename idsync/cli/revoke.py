@@ -1,0 +1,72 @@
+"""idsync revoke: end somebody's access now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from idsync.cli.common import (
+    opened,
+    operator,
+    options,
+    print_json,
+    print_table,
+    reason_options,
+    say,
+)
+
+
+@click.command()
+@click.argument("person")
+@reason_options
+@options
+def command(person: str, reason: str, by: str | None, config: Path, as_json: bool) -> int:
+    """End somebody's access now, in every target, until restore.
+
+    PERSON is an employee number, user name, mail or idsync's id. The order is durable
+    before anything is sent: a later sync does not give access back. Exit code 1 tells that
+    some system has not confirmed; run it again, it may be run as often as you like.
+    """
+    from idsync.cli.finding import find_person
+    from idsync.service.applying import clock
+    from idsync.service.planning import stored_people
+    from idsync.service.revoking import close_person
+
+    with opened(config) as (checked, state):
+        found = find_person(person, stored_people(checked, state), state)
+        order = state.orders.revoke(found, reason, operator(by), clock())
+        run = state.begin_run("revoke", clock())
+        closed = close_person(checked, state, found, run, clock)
+        sure = all(one.outcome in ("confirmed", "nothing") for one in closed)
+        state.end_run(run, "applied" if sure else "partial", {}, clock())
+        zone = checked.idsync.timezone
+        if as_json:
+            print_json(
+                {
+                    "format": "idsync.revocation/1", "order": order.id, "person": found,
+                    "accepted": order.ordered_at, "confirmed": sure,
+                    "targets": [{**one.__dict__, "at": one.at.isoformat()} for one in closed],
+                }
+            )  # fmt: skip
+        else:
+            say(f"Order {order.id} stands: Person {found[:8]} opens nothing from now on.")
+            words = {"confirmed": "closed, seen there", "nothing": "has nothing of theirs"}
+            print_table(
+                "",
+                ["target", "shows", "at", "reason"],
+                [
+                    [one.target, words.get(one.outcome, one.outcome.upper()),
+                     one.at.astimezone(zone).strftime("%H:%M:%S"), _tail(one)]
+                    for one in closed
+                ],
+            )  # fmt: skip
+            if not sure:
+                say("Not every system has confirmed: put that right and run this again.")
+        return 0 if sure else 1
+
+
+def _tail(one: object) -> str:
+    hours = getattr(one, "offline_hours", 0)
+    locks = f"an offline lock may open for {hours} h yet" if hours else ""
+    return " ".join(part for part in (getattr(one, "reason", ""), locks) if part)

@@ -1,0 +1,112 @@
+"""How plans and runs are shown to people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from idsync.cli.common import print_table, say
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from idsync.plan.document import Plan
+
+SHOWN_CHANGES = 20
+
+
+def show_sources(sources: dict[str, Any]) -> None:
+    """Show what was read, and why what was not was not."""
+    rows = [
+        [
+            name,
+            source["records"],
+            "complete" if source["complete"] else "INCOMPLETE",
+            source["reason"],
+        ]
+        for name, source in sources.items()
+    ]
+    print_table("Sources", ["source", "records", "read", "proof, or what is wrong"], rows)
+
+
+def show_targets(targets: dict[str, Any], *, done: bool) -> None:
+    """Show each target's counts."""
+    columns = ["create", "update", "revoke", "unchanged", "held"]
+    if done:
+        columns += ["written", "confirmed", "refused", "unknown"]
+    columns += ["adopt", "local"]
+    rows = [[name, *(counts[column] for column in columns)] for name, counts in targets.items()]
+    print_table("Targets (people)", ["target", *columns], rows)
+    for name, counts in targets.items():
+        if not counts["complete"]:
+            say(f"{name} could not be read: {counts['reason']}")
+        if counts["adoptable"] and not counts["adopt"]:
+            say(
+                f"{name}: {counts['adoptable']} grants found there equal what the rules give and are "
+                'not idsync\'s own; adopt = "matching" would make them so.'
+            )
+
+
+def show_held(held: list[dict[str, Any]]) -> None:
+    """Show what waits for a person, and how to let it go."""
+    for part in held:
+        say(
+            f"HELD: {part['scope']}: {part['people']} of {part['base']} people would be {part['direction']} "
+            f"access, the brake lets {part['limit']} through.\n"
+            f'      Look at it with `idsync plan`; let it go with: idsync approve {part["digest"][:12]} --reason "…"'
+        )
+
+
+def show_changes(plan: Plan, persons: pl.DataFrame) -> None:
+    """Show the first changes, with names for those whose names may be shown."""
+    import polars as pl
+
+    if plan.items.is_empty():
+        return
+    names = persons.select(
+        person_id="id", name=pl.when(pl.col("protection") == "none").then("display_name")
+    )
+    shown = plan.items.filter(pl.col("part") != "attribute").join(names, on="person_id", how="left")
+    rows = [
+        [
+            row["target"],
+            row["name"] or f"Person {row['person_id'][:8]}",
+            _what(row),
+            row["because"],
+            "held" if row["held"] else "",
+        ]
+        for row in shown.head(SHOWN_CHANGES).to_dicts()
+    ]
+    print_table("Changes", ["target", "person", "what", "because", ""], rows)
+    if shown.height > SHOWN_CHANGES:
+        say(f"… and {shown.height - SHOWN_CHANGES} more: --save FILE or --json shows all.")
+
+
+def _what(row: dict[str, Any]) -> str:
+    if row["part"] == "grant":
+        sign = "~" if row["was"] and row["shall"] else "+" if row["shall"] else "-"
+        until = row["to_after"] if row["shall"] else row["to_before"]
+        return f"{sign} {row['ref']}" + (f" (ends {until:%Y-%m-%d %H:%M}Z)" if until else "")
+    name = "cardholder" if row["part"] == "status" else f"card {row['ref']}"
+    return f"{name}: {row['value_before']} → {row['value_after']}"
+
+
+def exit_code(outcome: str) -> int:
+    """Return the exit code of an outcome."""
+    return {"incomplete": 4, "held": 3, "partial": 1}.get(outcome, 0)
+
+
+def show_run(document: dict[str, Any]) -> None:
+    """Show what a run did."""
+    show_sources(document["sources"])
+    show_targets(document["targets"], done=True)
+    for problem in document["problems"][:SHOWN_CHANGES]:
+        say(f"{problem['target']}: Person {problem['person'][:8]}: {problem['reason']}")
+    show_held(document["held"])
+    words = {
+        "no-change": "Nothing to change; no write was sent.",
+        "applied": "Done.",
+        "held": "Done, but for what is held.",
+        "partial": "Done, but for the people named above; the next run tries again.",
+        "incomplete": "Done as far as it is safe: what could not be read is not acted on.",
+    }
+    say(f"{words[document['outcome']]} {document['writes']} writes.")

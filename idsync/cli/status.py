@@ -1,0 +1,66 @@
+"""idsync status: where things stand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from idsync.cli.common import local_time, opened, options, print_json, print_table, say
+
+
+@click.command()
+@options
+def command(config: Path, as_json: bool) -> int:
+    """Show the last runs, what is held, and what is not confirmed.
+
+    Reads the state only; no system is asked.
+    """
+    from idsync.cli.approve import vars_of
+
+    with opened(config, create=False) as (checked, state):
+        runs = state.runs()
+        held = [vars_of(part) for part in state.orders.waiting()]
+        orders = [vars_of(order) for order in state.orders.revocations()]
+        unsettled = state.journal.unsettled()
+        sources = {
+            name: vars_of(seen) if (seen := state.snapshot(name)) else None
+            for name in checked.sources
+        }
+        zone = checked.idsync.timezone
+        if as_json:
+            print_json(
+                {
+                    "format": "idsync.status/1", "runs": runs, "held": held, "revocations": orders,
+                    "unsettled": len(unsettled), "sources": sources,
+                    "oldest_unsettled": unsettled[0].intent_at if unsettled else None,
+                }
+            )  # fmt: skip
+            return 0
+        print_table(
+            "Last runs",
+            ["run", "command", "began", "ended", "outcome"],
+            [
+                [row["id"], row["command"], local_time(row["started_at"], zone),
+                 local_time(row["ended_at"], zone) if row["ended_at"] else "did not end",
+                 row["outcome"] or "?"]
+                for row in runs
+            ],
+        )  # fmt: skip
+        print_table(
+            "Sources, as last accepted",
+            ["source", "records", "accepted", "proof"],
+            [
+                [name, seen["records"] if seen else 0,
+                 local_time(str(seen["accepted_at"]), zone) if seen else "never",
+                 seen["proof"] if seen else ""]
+                for name, seen in sources.items()
+            ],
+        )  # fmt: skip
+        for part in held:
+            say(
+                f"{str(part['state']).upper()}: {part['scope']}: {part['people']} people {part['direction']} access, "
+                f"limit {part['allowed']}; idsync approve {str(part['digest'])[:12]}"
+            )
+        say(f"{len(orders)} revocations stand. {len(unsettled)} operations are not confirmed.")
+    return 0

@@ -1,0 +1,31 @@
+"""idsync sync: plan and apply within the brakes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from idsync.cli.common import Progress, opened, options, print_json
+
+
+@click.command()
+@options
+def command(config: Path, as_json: bool) -> int:
+    """Plan and apply within the brakes; what is held waits for approve.
+
+    Run it every night. A second run with nothing new sends no write.
+    """
+    from idsync.cli.showing import exit_code, show_run
+    from idsync.service.applying import sync
+
+    progress = Progress(quiet=as_json)
+    with opened(config) as (checked, state):
+        run = sync(checked, state, progress, step=progress.step)
+        progress.end()
+        document = run.document()
+        if as_json:
+            print_json(document)
+        else:
+            show_run(document)
+        return exit_code(run.outcome)
