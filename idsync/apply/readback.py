@@ -26,7 +26,8 @@ def _stands(item: dict[str, Any], shown: Cardholder | None) -> bool:
         there = not item["shall"] or (*right, item["from_after"], item["to_after"]) in held
         return gone and there
     if item["part"] == "credential":
-        states = [card.state for card in shown.credentials if card.number == item["ref"]]
+        card = (item["ref"], item["kind"])
+        states = [c.state for c in shown.credentials if (c.number, c.medium) == card]
         return all(state == item["value_after"] for state in states)
     if item["part"] == "status":
         return bool(shown.status == item["value_after"])

@@ -312,7 +312,7 @@ def _cardholder(key: str, rows: list[dict[str, Any]], side: str, stands: str) ->
         key=key,
         status=status[0] if status else "active",
         credentials=tuple(
-            Credential(number=row["ref"], state=row[f"value_{side}"], state_reason=row["because"])
+            Credential(number=row["ref"], medium=row["kind"], state=row[f"value_{side}"], state_reason=row["because"])
             for row in there
             if row["part"] == "credential"
         ),

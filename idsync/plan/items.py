@@ -12,7 +12,7 @@ ITEMS = pl.Schema(
         "person_id": pl.String(),
         "key": pl.String(),
         "part": pl.String(),  # grant, credential, status, attribute
-        "kind": pl.String(),  # of a grant: access, alarm; else ""
+        "kind": pl.String(),  # of a grant: access, alarm; of a credential: its medium; else ""
         "ref": pl.String(),  # the right, the credential's number, "status", the attribute's name
         "was": pl.Boolean(),  # it stands there now, with the values "before"
         "shall": pl.Boolean(),  # it shall stand there, with the values "after"

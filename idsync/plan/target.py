@@ -126,7 +126,7 @@ class _Stage:
         mine, others = self._owned(found.extra)
         grants, refusals = self._grants(found.missing, mine, others, kept)
         adopt, adoptable = self._adoption(actual, found.extra)
-        managed = self._managed(grants, adopt)
+        managed = self._managed(grants, adopt, wanted)
         states = self._states(wanted, kept, actual, mine, managed)
         attributes = self._attributes(wanted, managed)
         changed = pl.concat([grants, *states, attributes]).sort(*ORDER)
@@ -191,7 +191,7 @@ class _Stage:
         stolen = others.filter(
             pl.col("linked").is_null() & (pl.col("owner") != pl.col("person_id"))
         )
-        stranger = _another_name(keys, self.people) if not self.links.height else pl.lit(False)
+        stranger = _another_name(keys, self.people)
         return (
             pl.when(pl.col("key").is_null())
             .then(pl.lit(f"has no {self.target.key}: the system cannot know them"))
@@ -377,9 +377,12 @@ class _Stage:
         rows = rows.unique().sort("key", "kind", "ref", "valid_from", "valid_to")
         return rows.select(*LEDGER), rows.height
 
-    def _managed(self, grants: pl.DataFrame, adopt: pl.DataFrame) -> pl.DataFrame:
-        """Cardholders that are idsync's to keep right: linked, adopted, or written now."""
-        touched = pl.concat([grants["key"], adopt["key"]]).unique()
+    def _managed(
+        self, grants: pl.DataFrame, adopt: pl.DataFrame, wanted: pl.DataFrame
+    ) -> pl.DataFrame:
+        """Cardholders that are idsync's to keep right: linked, or linked by this very plan."""
+        new = self._recognised(wanted)["key"]
+        touched = pl.concat([grants["key"], adopt["key"], new]).unique()
         mine = pl.col("linked") | pl.col("key").is_in(touched.implode())
         return self.keys.filter(mine)
 
@@ -412,7 +415,7 @@ class _Stage:
         )
         parts = [
             self._state_items(
-                holders.select("key", ref=pl.lit("status"), state="status"),
+                holders.select("key", kind=pl.lit(""), ref=pl.lit("status"), state="status"),
                 ours,
                 leaving.join(opening, on="person", how="left"),
                 coming,
@@ -421,7 +424,10 @@ class _Stage:
         ]
         if self.target.capabilities.credentials == "write":
             credentials = self.holdings.credentials.filter(pl.col("key").is_not_null()).select(
-                "key", ref=pl.concat_str(pl.lit("credential:"), "number"), state="state"
+                "key",
+                kind="medium",
+                ref=pl.concat_str(pl.lit("credential:"), "number"),
+                state="state",
             )
             parts.append(
                 self._state_items(
@@ -486,12 +492,12 @@ class _Stage:
             ]
         )
         named = rows.select(
-            "person_id", "key", "effect", "value_after",
+            "person_id", "key", "kind", "effect", "value_after",
             ref=pl.col("ref").str.strip_prefix("credential:"), value_before="state",
             confirmed=pl.col("person").is_in(self.revoked.implode()),
         )  # fmt: skip
         return items(
-            named, target=self.target.name, part=part, kind="", was=True, shall=True,
+            named, target=self.target.name, part=part, was=True, shall=True,
             creates=False, because="",
         )  # fmt: skip
 

@@ -82,7 +82,8 @@ class Directory:
     def __init__(self, config: LdapConfig) -> None:
         self.config = config
         self.where = config.url
-        self.tls = StrictTls(_context(config), config.host)
+        tls = config.secure or config.start_tls
+        self.tls = StrictTls(_context(config), config.host) if tls else None
         server = Server(
             config.host,
             port=config.port,
@@ -187,16 +188,16 @@ class Directory:
     def _connect(self) -> None:
         try:
             self.connection.open(read_server_info=False)
-            if self.config.start_tls:
-                self._start_tls()
+            if self.config.start_tls and self.tls is not None:
+                self._start_tls(self.tls)
         except (LDAPException, OSError) as error:
             if self.connection.socket is not None:
                 self.connection.socket.close()
-            if self.tls.failure is not None:
+            if self.tls is not None and self.tls.failure is not None:
                 raise untrusted(self.where, self.tls.failure) from None
             raise Lost(reason(error, self.config.timeout_s)) from None
 
-    def _start_tls(self) -> None:
+    def _start_tls(self, tls: StrictTls) -> None:
         request = extended_operation(START_TLS)
         message = self._send("extendedReq", request)
         buffer, end, result = self._answer(message, ber.EXTENDED_RESPONSE)
@@ -207,7 +208,7 @@ class Directory:
         if end != len(buffer):
             # Sent in clear, to be believed as if it had come over TLS.
             raise ber.Damaged("more than the answer came before TLS")
-        self.tls.wrap_socket(self.connection, do_handshake=True)
+        tls.wrap_socket(self.connection, do_handshake=True)
         self.connection.tls_started = True
 
     def _bind(self, password: str) -> None:

@@ -36,6 +36,7 @@ from idsync.targets.local_system import (
 )
 
 US = "idsync"
+MIGRATED = "migrated"  # how the system marks what came from the system before it
 
 MEANING: dict[type[Exception], type[IdsyncError]] = {
     SystemDown: Unavailable,
@@ -183,7 +184,8 @@ def _cardholder(record: HolderRecord) -> Cardholder:
 
 
 def _grant(record: GrantRecord) -> Grant:
-    by_others = Reason(type="manual", ref=record.granted_by, text=record.note)
+    kind = "imported" if record.granted_by == MIGRATED else "manual"
+    by_others = Reason(type=kind, ref=record.granted_by, text=record.note)
     return Grant(
         ref=record.ref,
         kind=record.kind,

@@ -10,14 +10,12 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from ldap3.protocol.rfc4511 import LDAPMessage
-from ldap3.utils.asn1 import decoder
-from pyasn1.error import SubstrateUnderrunError
-
 PAGED = b"1.2.840.113556.1.4.319"
+BIND, SEARCH, EXTENDED = 0x60, 0x63, 0x77
 
 
 def tlv(tag: int, *parts: bytes) -> bytes:
@@ -28,6 +26,41 @@ def tlv(tag: int, *parts: bytes) -> bytes:
         return bytes((tag, size)) + content
     length = size.to_bytes((size.bit_length() + 7) // 8, "big")
     return bytes((tag, 0x80 | len(length))) + length + content
+
+
+def pieces(octets: bytes) -> list[tuple[int, bytes]]:
+    """Return the tag and the content of each whole BER element in *octets*, one after another."""
+    found = []
+    while len(octets) >= 2:
+        size, start = octets[1], 2
+        if size > 127:
+            start += size & 127
+            size = int.from_bytes(octets[2:start], "big")
+        if len(octets) < start + size:
+            break
+        found.append((octets[0], octets[start : start + size]))
+        octets = octets[start + size :]
+    return found
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a client asks. Only a search has a base and attributes."""
+
+    number: int
+    tag: int
+    base: str = ""
+    attributes: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, content: bytes) -> Request:
+        """Return the request in the *content* of a message."""
+        (_, number), (tag, operation), *_ = pieces(content)
+        if tag != SEARCH:
+            return cls(int.from_bytes(number, "big"), tag)
+        fields = pieces(operation)
+        names = tuple(name.decode() for _, name in pieces(fields[7][1]))
+        return cls(int.from_bytes(number, "big"), tag, fields[0][1].decode(), names)
 
 
 def message(number: int, operation: bytes, controls: bytes = b"") -> bytes:
@@ -65,7 +98,7 @@ def done(number: int, cookie: bytes = b"", code: int = 0) -> bytes:
 
 
 class Replay:
-    """A server that answers every search with *answer*(message number, request).
+    """A server that answers every search with *answer*(request).
 
     *bind* and *start_tls* are its answers to those; *slip* follows the latter in clear.
     With *close* it hangs up after the first search. `client` is who is connected.
@@ -73,7 +106,7 @@ class Replay:
 
     def __init__(
         self,
-        answer: Callable[[int, LDAPMessage], bytes],
+        answer: Callable[[Request], bytes],
         *,
         bind: bytes = result(0x61),
         start_tls: bytes = b"",
@@ -123,25 +156,23 @@ class Replay:
         pending = b""
         while piece := client.recv(65536):
             pending += piece
-            while pending:
-                try:
-                    request, pending = decoder.decode(pending, asn1Spec=LDAPMessage())
-                except SubstrateUnderrunError:
-                    break  # the rest of the message is still under way
-                if not self._reply(client, int(request["messageID"]), request):
+            while whole := pieces(pending)[:1]:
+                content = whole[0][1]
+                pending = pending[pending.index(content) + len(content) :]
+                if not self._reply(client, Request.parse(content)):
                     return
 
-    def _reply(self, client: socket.socket, number: int, request: LDAPMessage) -> bool:
+    def _reply(self, client: socket.socket, request: Request) -> bool:
         """Answer *request*; return whether the connection stays open."""
-        operation = request["protocolOp"].getName()
-        if operation == "bindRequest":
+        number = request.number
+        if request.tag == BIND:
             self.binds += 1
             client.sendall(message(number, self.bind))
-        elif operation == "extendedReq":
+        elif request.tag == EXTENDED:
             client.sendall(message(number, self.start_tls) + self.slip)
-        elif operation == "searchRequest":
+        elif request.tag == SEARCH:
             self.searches += 1
-            client.sendall(self.answer(number, request))
+            client.sendall(self.answer(request))
             return not self.close
         else:
             return False

@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 import polars as pl
 import pytest
-from ldap3.protocol.rfc4511 import LDAPMessage
 
 from idsync.errors import ConfigError, Denied, IdsyncError, Incomplete, Unavailable
 from idsync.sources import Batch
@@ -17,12 +16,12 @@ from idsync.sources.ldap import LdapSource
 from idsync.sources.ldap_ber import read_result
 from idsync.sources.ldap_settings import LdapConfig
 from tests.servers.proxy import Proxy
-from tests.servers.replay import Replay, done, entry, message, paging, result, tlv
+from tests.servers.replay import Replay, Request, done, entry, message, paging, pieces, result, tlv
 from tests.servers.slapd import Slapd
 from tests.sources.conftest import GROUPS, PEOPLE
 
 Make = Callable[..., LdapConfig]
-Answer = Callable[[int, LDAPMessage], bytes]
+Answer = Callable[[Request], bytes]
 COLUMNS = {"employee_number": "employeeNumber"}
 
 
@@ -50,7 +49,8 @@ def error_of(config: Make, answer: Answer, *, close: bool = False) -> IdsyncErro
 
 
 def test_a_page_with_an_empty_cookie_is_the_end(config: Make) -> None:
-    def answer(number: int, _: LDAPMessage) -> bytes:
+    def answer(request: Request) -> bytes:
+        number = request.number
         cookie = b"more" if server.searches == 1 else b""
         return message(number, person(server.searches)) + done(number, cookie)
 
@@ -79,7 +79,7 @@ def test_a_page_with_an_empty_cookie_is_the_end(config: Make) -> None:
 def test_an_answer_that_is_not_a_whole_page_is_incomplete(
     config: Make, name: str, answer: Callable[[int], bytes], told: str
 ) -> None:
-    error = error_of(config, lambda number, _: answer(number))
+    error = error_of(config, lambda request: answer(request.number))
     assert isinstance(error, Incomplete), name
     assert told in str(error)
 
@@ -88,23 +88,25 @@ def test_an_answer_that_is_not_a_whole_page_is_incomplete(
 def test_every_result_but_success_is_an_error_at_first_and_incomplete_later(
     config: Make, code: int
 ) -> None:
-    at_once = error_of(config, lambda number, _: done(number, code=code))
+    at_once = error_of(config, lambda request: done(request.number, code=code))
     kinds = {51: Unavailable, 52: Unavailable, 50: Denied, 32: ConfigError, 10: ConfigError}
     assert isinstance(at_once, kinds.get(code, IdsyncError))
-    later = error_of(config, lambda number, _: message(number, person(1)) + done(number, code=code))
+    later = error_of(
+        config, lambda request: message(request.number, person(1)) + done(request.number, code=code)
+    )
     assert isinstance(later, Incomplete)
     assert f"result {code} " in str(later)
 
 
 def test_a_server_that_ends_the_connection_says_why(config: Make) -> None:
     notice = tlv(0x78, tlv(10, b"\x34"), tlv(4), tlv(4), tlv(0x8A, b"1.3.6.1.4.1.1466.20036"))
-    error = error_of(config, lambda number, _: message(0, notice))
+    error = error_of(config, lambda _: message(0, notice))
     assert isinstance(error, Unavailable)
     assert "result 52 unavailable" in str(error)
 
 
 def test_pages_that_never_hold_anything_do_not_go_on_for_ever(config: Make) -> None:
-    error = error_of(config, lambda number, _: done(number, b"again"))
+    error = error_of(config, lambda request: done(request.number, b"again"))
     assert isinstance(error, Incomplete)
     assert "empty pages in a row" in str(error)
 
@@ -112,7 +114,8 @@ def test_pages_that_never_hold_anything_do_not_go_on_for_ever(config: Make) -> N
 def test_an_answer_that_trickles_is_given_up(config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("idsync.sources.ldap_connection.PATIENCE", 0.3)
 
-    def answer(number: int, _: LDAPMessage) -> bytes:
+    def answer(request: Request) -> bytes:
+        number = request.number
         for octet in message(number, person(1)):
             client = server.client
             assert client is not None
@@ -129,8 +132,9 @@ def test_an_answer_that_trickles_is_given_up(config: Make, monkeypatch: pytest.M
 def test_a_large_message_in_small_pieces_arrives_whole(config: Make) -> None:
     members = [f"uid=p{number},{PEOPLE}" for number in range(40_000)]
 
-    def answer(number: int, request: LDAPMessage) -> bytes:
-        if b"ou=groups" not in bytes(request["protocolOp"].getComponent()["baseObject"]):
+    def answer(request: Request) -> bytes:
+        number = request.number
+        if request.base == PEOPLE:
             return b"".join(message(number, person(n)) for n in range(5)) + done(number)
         return message(number, entry(f"cn=alla,{GROUPS}", cn=["alla"], member=members)) + done(
             number
@@ -152,15 +156,15 @@ class Ranged:
         self.step = step
         self.lose_after = lose_after
 
-    def __call__(self, number: int, request: LDAPMessage) -> bytes:
-        asked = request["protocolOp"].getComponent()
-        if bytes(asked["baseObject"]) == PEOPLE.encode():
+    def __call__(self, request: Request) -> bytes:
+        number = request.number
+        if request.base == PEOPLE:
             people = (message(number, person(n)) for n in range(len(self.names)))
             return b"".join(people) + done(number)
         start = 0
-        for attribute in asked["attributes"]:
-            if ";range=" in str(attribute):
-                start = int(str(attribute).partition("=")[2].partition("-")[0])
+        for attribute in request.attributes:
+            if ";range=" in attribute:
+                start = int(attribute.partition("=")[2].partition("-")[0])
         values = self.names[start : start + self.step]
         last = "*" if start + self.step >= len(self.names) else str(start + self.step - 1)
         attributes = {"cn": ["alla"], "member": [], f"member__range={start}_{last}": values}
@@ -211,7 +215,7 @@ def test_a_refused_bind_says_what_to_do(
 ) -> None:
     bind = result(0x61, code, diagnostic)
     with (
-        Replay(lambda number, _: done(number), bind=bind) as server,
+        Replay(lambda request: done(request.number), bind=bind) as server,
         pytest.raises(kind, match=told) as caught,
     ):
         read(config(server.url))
@@ -221,21 +225,21 @@ def test_a_refused_bind_says_what_to_do(
 def test_a_server_that_answers_a_bind_with_noise_is_unavailable(config: Make) -> None:
     for noise in (b"", b"\x65\x00", b"\x61\x03\x0a\x01", b"\x61\x07" + b"\xff" * 7):
         with (
-            Replay(lambda number, _: done(number), bind=noise) as server,
+            Replay(lambda request: done(request.number), bind=noise) as server,
             pytest.raises(Unavailable, match="does not speak LDAP"),
         ):
             read(config(server.url))
 
 
 def test_what_is_slipped_in_before_tls_is_not_believed(config: Make) -> None:
-    with Replay(lambda number, _: b"", start_tls=result(0x78), slip=done(3)) as server:
+    with Replay(lambda _: b"", start_tls=result(0x78), slip=done(3)) as server:
         settings = config(server.url, start_tls=True)
         with pytest.raises(Unavailable, match="more than the answer came before TLS"):
             read(settings)
 
 
 def test_a_refused_start_tls_never_goes_on_in_clear(config: Make) -> None:
-    with Replay(lambda number, _: done(number), start_tls=result(0x78, 2)) as server:
+    with Replay(lambda request: done(request.number), start_tls=result(0x78, 2)) as server:
         with pytest.raises(ConfigError, match="refuses StartTLS"):
             read(config(server.url, start_tls=True))
         assert server.binds == 0
@@ -254,21 +258,14 @@ def recorded(directory: Slapd, config: Make) -> bytes:
 
 def renumbered(answer: bytes, number: int) -> bytes:
     """Return the messages of *answer* with another number."""
-    found = b""
-    while answer:
-        size, start = answer[1], 2
-        if size > 127:
-            start = 2 + (size & 127)
-            size = int.from_bytes(answer[2:start], "big")
-        content, answer = answer[start : start + size], answer[start + size :]
-        found += message(number, content[2 + content[1] :])
-    return found
+    contents = [content for _, content in pieces(answer)]
+    return b"".join(message(number, content[2 + content[1] :]) for content in contents)
 
 
 @pytest.mark.slapd
 def test_the_recorded_answer_itself_is_a_whole_read(directory: Slapd, config: Make) -> None:
     answer = recorded(directory, config)
-    with Replay(lambda number, _: renumbered(answer, number)) as server:
+    with Replay(lambda request: renumbered(answer, request.number)) as server:
         [batch] = read(config(server.url, map=COLUMNS))
     assert batch.proof == "final page seen, 10 entries"
 
@@ -280,7 +277,7 @@ def test_damaged_bytes_never_hang_and_never_raise_anything_but_our_errors(
     chance = random.Random(20250101)
     answer = recorded(directory, config)
     kinds = {"whole": 0, "error": 0}
-    for _ in range(400):
+    for _ in range(1500):
         changes = [
             (chance.randrange(len(answer)), chance.randrange(256))
             for _ in range(chance.randint(1, 4))
@@ -288,12 +285,11 @@ def test_damaged_bytes_never_hang_and_never_raise_anything_but_our_errors(
         cut = chance.choice([0, 0, chance.randrange(len(answer))])
 
         def damaged(
-            number: int,
-            _: LDAPMessage,
+            request: Request,
             changes: list[tuple[int, int]] = changes,
             cut: int = cut,
         ) -> bytes:
-            octets = bytearray(renumbered(answer, number))
+            octets = bytearray(renumbered(answer, request.number))
             for position, octet in changes:
                 octets[position] = octet
             return bytes(octets[:-cut] if cut else octets)
@@ -315,9 +311,12 @@ def test_damaged_bytes_never_hang_and_never_raise_anything_but_our_errors(
 def test_an_answer_cut_at_any_byte_is_never_whole(directory: Slapd, config: Make) -> None:
     answer = recorded(directory, config)
     for end in itertools.chain(range(0, len(answer), 37), range(len(answer) - 40, len(answer))):
-        with Replay(lambda n, _, end=end: renumbered(answer, n)[:end], close=True) as server:
-            with pytest.raises((Incomplete, Unavailable)):
-                read(config(server.url, map=COLUMNS))
+
+        def cut(request: Request, end: int = end) -> bytes:
+            return renumbered(answer, request.number)[:end]
+
+        with Replay(cut, close=True) as server, pytest.raises((Incomplete, Unavailable)):
+            read(config(server.url, map=COLUMNS))
 
 
 def test_the_paging_control_is_found_among_others() -> None:

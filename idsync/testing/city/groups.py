@@ -33,25 +33,25 @@ def groups_of(dice: Dice, posts: Sequence[Post], today: date, *, left: bool) -> 
 
     Of those who *left*, the directory forgot the group of their unit only.
     """
-    shares = [dice.random() for _ in range(6)]
+    shares = [dice.random() for _ in range(7)]
     if left:
         return [posts[0].unit.group]
     groups = dict.fromkeys(post.unit.group for post in posts if post.runs(today))
     jobs = {post.job.title for post in posts if post.runs(today)}
     courses = {course for post in posts if post.runs(today) for course in post.job.courses}
     leads = any(title == "Enhetschef" or title.startswith("Rektor") for title in jobs)
-    for wanted, share, group in (
+    offered = (
         (leads, 0.3, department_group(posts[0].unit.code)),
         (leads, 0.10, CRISIS_STAFF),
         ("Säkerhetssamordnare" in jobs, 0.8, CRISIS),
         ("larm-handhavande" in courses, 0.5, ALARM),
         (bool(jobs & {"Vaktmästare", "Fastighetsskötare"}), 0.6, LOCKS),
         ("It-tekniker" in jobs, 0.7, SERVERS),
-    ):
-        if wanted and shares.pop() < share:
+        (True, 0.03, EVACUATION),
+    )
+    for share, (fits, probability, group) in zip(shares, offered, strict=True):
+        if fits and share < probability:
             groups[group] = None
-    if dice.chance(0.03):
-        groups[EVACUATION] = None
     return list(groups)
 
 
