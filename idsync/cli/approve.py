@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from idsync.cli.common import opened, operator, options, print_json, reason_options, say
+from idsync.cli.common import opened, operator, options, print_json, reason_options, say, vars_of
 
 
 @click.command()
@@ -32,12 +32,3 @@ def command(digest: str, reason: str, by: str | None, config: Path, as_json: boo
                 "Now run `idsync sync`."
             )
     return 0
-
-
-def vars_of(part: object) -> dict[str, object]:
-    """Return the fields of a dataclass by name."""
-    from dataclasses import asdict, is_dataclass
-
-    if not is_dataclass(part) or isinstance(part, type):
-        raise TypeError("only an instance of a dataclass has fields")
-    return asdict(part)

@@ -33,6 +33,10 @@ def command(config: Path, as_json: bool) -> int:
             adapter = connect_target(table)
             able[name] = asdict(adapter.capabilities)
             adapter.close()
+    held = {
+        name: holdings[name].cardholders.height if name in holdings else 0
+        for name in checked.targets
+    }
     sound = not failures and all(read.state.complete for read in reads.values())
     if as_json:
         print_json(
@@ -40,33 +44,38 @@ def command(config: Path, as_json: bool) -> int:
                 "format": "idsync.check/1", "ok": sound,
                 "sources": {name: asdict(read.state) for name, read in reads.items()},
                 "targets": {
-                    name: {"ok": name in holdings, "reason": failures.get(name, ""),
-                           "cardholders": holdings[name].cardholders.height if name in holdings else 0,
-                           "capabilities": able[name]}
+                    name: {
+                        "ok": name in holdings, "reason": failures.get(name, ""),
+                        "cardholders": held[name], "capabilities": able[name],
+                    }
                     for name in checked.targets
                 },
             }
         )  # fmt: skip
         return 0 if sound else 4
     say(f"{config}: {len(checked.profiles)} profiles, {len(checked.rules)} rules, sound.")
-    print_table(
-        "Sources",
-        ["source", "type", "records", "", "proof, or what is wrong"],
+    rows = [
         [
-            [name, checked.sources[name].type, read.state.records, "ok" if read.state.complete else "FAILED",
-             read.state.reason]
-            for name, read in reads.items()
-        ],
-    )  # fmt: skip
-    print_table(
-        "Targets",
-        ["target", "type", "cardholders", "", "can"],
+            name,
+            checked.sources[name].type,
+            read.state.records,
+            "ok" if read.state.complete else "FAILED",
+            read.state.reason,
+        ]
+        for name, read in reads.items()
+    ]
+    print_table("Sources", ["source", "type", "records", "", "proof, or what is wrong"], rows)
+    rows = [
         [
-            [name, table.type, holdings[name].cardholders.height if name in holdings else 0,
-             "ok" if name in holdings else "FAILED", failures.get(name) or _able(able[name])]
-            for name, table in checked.targets.items()
-        ],
-    )  # fmt: skip
+            name,
+            table.type,
+            held[name],
+            "ok" if name in holdings else "FAILED",
+            failures.get(name) or _able(able[name]),
+        ]
+        for name, table in checked.targets.items()
+    ]
+    print_table("Targets", ["target", "type", "cardholders", "", "can"], rows)
     return 0 if sound else 4
 
 

@@ -125,3 +125,10 @@ def local_time(text: str, zone: Any) -> str:  # noqa: ANN401 - ZoneInfo, kept ou
     from datetime import datetime
 
     return datetime.fromisoformat(text).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def vars_of(thing: Any) -> dict[str, Any]:  # noqa: ANN401 - any dataclass
+    """Return the fields of a dataclass by name."""
+    from dataclasses import asdict
+
+    return asdict(thing)

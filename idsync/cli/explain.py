@@ -43,9 +43,7 @@ def command(person: str, target: str | None, grant: str | None, config: Path, as
             )  # fmt: skip
             return 0
         for order in orders:
-            say(
-                f"Revoked by order {order.id}: opens nothing, whatever the rules give, until restore."
-            )
+            say(f"Revoked by order {order.id}: opens nothing, whatever the rules give.")
         for sentence in told.sentences:
             say(sentence)
     return 0

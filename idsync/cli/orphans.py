@@ -49,13 +49,12 @@ def command(target: str | None, as_csv: bool, config: Path, as_json: bool) -> in
         )  # fmt: skip
         return code
     if as_csv:
-        safe = [pl.when(pl.col(c).str.contains(r"^[=+\-@\t\r\n\x00]")).then(pl.concat_str(pl.lit("'"), c)).otherwise(c).alias(c)
-                for c, kind in found.schema.items() if kind == pl.String()]  # fmt: skip
-        click.echo(found.with_columns(safe).write_csv(), nl=False)
+        click.echo(_safe(found).write_csv(), nl=False)
         return code
     print_table("Orphans", ["target", "class", "tags", "grants"], _counts(found).rows())
     departments = found.group_by("target", "department").len().sort("len", descending=True)
-    print_table("By department", ["target", "department", "rows"], departments.head(20).rows())
+    rows = departments.head(20).rows()
+    print_table("By department", ["target", "department", "rows"], rows)
     print_table("The first of them", ["target", "class", "what", "name", "key", "department", "why"],
                 found.select(COLUMNS).head(25).rows())  # fmt: skip
     if found.height > 25:
@@ -73,4 +72,16 @@ def _counts(found: pl.DataFrame) -> pl.DataFrame:
         found.group_by("target", "cls")
         .agg(tags=(pl.col("what") == "credential").sum(), grants=(pl.col("what") == "grant").sum())
         .sort("target", "cls")
+    )
+
+
+def _safe(found: pl.DataFrame) -> pl.DataFrame:
+    """Texts that a spreadsheet would take for a formula get a quote before them."""
+    import polars as pl
+
+    formula = r"^[=+\-@\t\r\n\x00]"
+    return found.with_columns(
+        pl.when(pl.col(pl.String).str.contains(formula))
+        .then(pl.concat_str(pl.lit("'"), pl.col(pl.String)))
+        .otherwise(pl.col(pl.String))
     )

@@ -11,9 +11,7 @@ from idsync.cli.common import (
     operator,
     options,
     print_json,
-    print_table,
     reason_options,
-    say,
 )
 
 
@@ -29,6 +27,7 @@ def command(person: str, reason: str, by: str | None, config: Path, as_json: boo
     some system has not confirmed; run it again, it may be run as often as you like.
     """
     from idsync.cli.finding import find_person
+    from idsync.cli.showing import show_closed
     from idsync.service.applying import clock
     from idsync.service.planning import stored_people
     from idsync.service.revoking import close_person
@@ -40,7 +39,6 @@ def command(person: str, reason: str, by: str | None, config: Path, as_json: boo
         closed = close_person(checked, state, found, run, clock)
         sure = all(one.outcome in ("confirmed", "nothing") for one in closed)
         state.end_run(run, "applied" if sure else "partial", {}, clock())
-        zone = checked.idsync.timezone
         if as_json:
             print_json(
                 {
@@ -50,23 +48,5 @@ def command(person: str, reason: str, by: str | None, config: Path, as_json: boo
                 }
             )  # fmt: skip
         else:
-            say(f"Order {order.id} stands: Person {found[:8]} opens nothing from now on.")
-            words = {"confirmed": "closed, seen there", "nothing": "has nothing of theirs"}
-            print_table(
-                "",
-                ["target", "shows", "at", "reason"],
-                [
-                    [one.target, words.get(one.outcome, one.outcome.upper()),
-                     one.at.astimezone(zone).strftime("%H:%M:%S"), _tail(one)]
-                    for one in closed
-                ],
-            )  # fmt: skip
-            if not sure:
-                say("Not every system has confirmed: put that right and run this again.")
+            show_closed(order.id, found, closed, checked.idsync.timezone)
         return 0 if sure else 1
-
-
-def _tail(one: object) -> str:
-    hours = getattr(one, "offline_hours", 0)
-    locks = f"an offline lock may open for {hours} h yet" if hours else ""
-    return " ".join(part for part in (getattr(one, "reason", ""), locks) if part)

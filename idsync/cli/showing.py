@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 from idsync.cli.common import print_table, say
 
 if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
     import polars as pl
 
     from idsync.plan.document import Plan
+    from idsync.service.revoking import Closed
 
 SHOWN_CHANGES = 20
 
@@ -110,3 +113,26 @@ def show_run(document: dict[str, Any]) -> None:
         "incomplete": "Done as far as it is safe: what could not be read is not acted on.",
     }
     say(f"{words[document['outcome']]} {document['writes']} writes.")
+
+
+def show_closed(order: int, person: str, closed: list[Closed], zone: ZoneInfo) -> None:
+    """Show what each target shows of somebody whose access was ended."""
+    say(f"Order {order} stands: Person {person[:8]} opens nothing from now on.")
+    words = {"confirmed": "closed, seen there", "nothing": "has nothing of theirs"}
+    rows = [
+        [
+            one.target,
+            words.get(one.outcome, one.outcome.upper()),
+            one.at.astimezone(zone).strftime("%H:%M:%S"),
+            _remark(one),
+        ]
+        for one in closed
+    ]
+    print_table("", ["target", "shows", "at", "remark"], rows)
+    if any(one.outcome not in words for one in closed):
+        say("Not every system has confirmed: put that right and run `idsync revoke` again.")
+
+
+def _remark(one: Closed) -> str:
+    locks = f"an offline lock may open for {one.offline_hours} h yet" if one.offline_hours else ""
+    return " ".join(part for part in (one.reason, locks) if part)

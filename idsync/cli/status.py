@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from idsync.cli.common import local_time, opened, options, print_json, print_table, say
+from idsync.cli.common import local_time, opened, options, print_json, print_table, say, vars_of
 
 
 @click.command()
@@ -16,8 +16,6 @@ def command(config: Path, as_json: bool) -> int:
 
     Reads the state only; no system is asked.
     """
-    from idsync.cli.approve import vars_of
-
     with opened(config, create=False) as (checked, state):
         runs = state.runs()
         held = [vars_of(part) for part in state.orders.waiting()]

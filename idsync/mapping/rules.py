@@ -73,7 +73,7 @@ def desire(
         "person", "right", "valid_from", "valid_to"
     )
     return Desired(
-        grants=_union(grants, "right"),
+        grants=_union_of_shared(grants, spelled),
         kept=doubtful.join(spelled, on="profile", how="inner").select("person", "right").unique(),
         bases=bases.drop("profile"),
         people=people,
@@ -338,6 +338,15 @@ def _spelled(catalogue: Catalogue) -> pl.DataFrame:
         for right in dict.fromkeys(profile.rights)
     ]
     return pl.DataFrame(pairs, schema={"profile": pl.UInt32, "right": pl.UInt32}, orient="row")
+
+
+def _union_of_shared(grants: pl.DataFrame, spelled: pl.DataFrame) -> pl.DataFrame:
+    """Unite what two profiles give; a right of one profile alone is one row a person already."""
+    shared = spelled.filter(pl.col("right").is_duplicated())["right"].unique()
+    if shared.is_empty():
+        return grants
+    mixed = pl.col("right").is_in(shared.implode())
+    return pl.concat([grants.filter(~mixed), _union(grants.filter(mixed), "right")])
 
 
 def _union(windows: pl.DataFrame, what: str) -> pl.DataFrame:

@@ -68,6 +68,7 @@ def key_of(user: Record) -> str | None:
 
 def cardholder(user: Record, refs: set[str], key: str | None) -> Cardholder:
     """Return *user*, who is in the groups named *refs*, as a cardholder."""
+    said: dict[str, Any] = {name: text_at(user, place) for name, place in PLACES.items()}
     return Cardholder(
         key=key,
         native_id=user["id"],
@@ -75,7 +76,7 @@ def cardholder(user: Record, refs: set[str], key: str | None) -> Cardholder:
         mail=mail_of(user),
         grants=tuple(Grant(ref=ref) for ref in sorted(refs)),
         version=version_of(user),
-        **{name: text_at(user, place) for name, place in PLACES.items()},
+        **said,
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import threading
+import tomllib
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
@@ -71,7 +73,7 @@ def test_the_initial_content_is_read_as_it_stands(path: Path, initial: Path) -> 
     assert asa.credentials == (Credential(number="7001", medium="tag", state="lost"),)
     assert asa.grants == (Grant(ref="FSK-ENTRE", valid_from=MAY),)
     [because] = asa.grants[0].because
-    assert (because.type, because.ref) == ("manual", "migrated")
+    assert (because.type, because.ref) == ("imported", "migrated")
     assert (cleaner.key, cleaner.status) == (None, "suspended")
     assert tags == [
         Cardholder(key=None, credentials=(Credential(number="7001"),)),
@@ -147,6 +149,24 @@ def test_settings_are_checked_and_lie_beside_the_configuration(tmp_path: Path) -
     assert (config.path, config.initial) == (tmp_path / "var/a.db", tmp_path / "a.ndjson")
     with pytest.raises(ValidationError):
         LocalTarget.Config.model_validate({"path": "a.db", "rights": "some"})
+
+
+def test_the_examples_of_the_page_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[2] / "docs/targets/local.md").read_text(encoding="utf-8")
+    blocks = dict(re.findall(r"^```(\w+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
+    settings = tomllib.loads(blocks["toml"])["targets"]["cityhall"]
+    del settings["type"]
+    initial = tmp_path / settings["initial"]
+    initial.parent.mkdir(parents=True)
+    initial.write_text(blocks["json"], encoding="utf-8")
+    target = LocalTarget(LocalTarget.Config.model_validate(settings, context={"folder": tmp_path}))
+    put(target, Cardholder(key="10418"))
+    monkeypatch.chdir(tmp_path)
+    exec(blocks["python"], {})  # the page's own program
+    asa, cleaner = (each for each in target.read() if each.native_id in ("N1", "N2"))
+    assert [card.number for card in asa.credentials] == ["70001", "70002"]
+    assert [grant.ref for grant in asa.grants] == ["FSK-ENTRE"]
+    assert cleaner.display_name == "Städ kväll"
 
 
 # ── damage ──────────────────────────────────────────────────────────────────────────────

@@ -67,7 +67,8 @@ def test_totals_that_do_not_agree_are_an_incomplete_read(
     fake_with: Start, habits: Habits, page_size: int
 ) -> None:
     fake, target = fake_with(habits, page_size=page_size)
-    people(fake)
+    for n in range(5):
+        fake.user(f"user-{n}", externalId=f"key-{n}")
     if page_size == 7 and (habits.total_of_page or habits.lose_last_page):
         assert len(list(target.read())) == 5  # one page: nothing is lost
         return
