@@ -21,8 +21,14 @@ def _stands(item: dict[str, Any], shown: Cardholder | None) -> bool:
         return item["part"] == "grant" and not item["shall"]
     if item["part"] == "grant":
         held = {(grant.kind, grant.ref, grant.valid_from, grant.valid_to) for grant in shown.grants}
+        # an equal grant that somebody gave by hand stays when idsync's own is gone
+        ours = {
+            (grant.kind, grant.ref, grant.valid_from, grant.valid_to)
+            for grant in shown.grants
+            if not any(reason.type == "manual" for reason in grant.because)
+        }
         right = (item["kind"], item["ref"])
-        gone = not item["was"] or (*right, item["from_before"], item["to_before"]) not in held
+        gone = not item["was"] or (*right, item["from_before"], item["to_before"]) not in ours
         there = not item["shall"] or (*right, item["from_after"], item["to_after"]) in held
         return gone and there
     if item["part"] == "credential":

@@ -52,7 +52,8 @@ def command(target: str | None, as_csv: bool, config: Path, as_json: bool) -> in
         click.echo(_safe(found).write_csv(), nl=False)
         return code
     print_table("Orphans", ["target", "class", "tags", "grants"], _counts(found).rows())
-    departments = found.group_by("target", "department").len().sort("len", descending=True)
+    departments = found.group_by("target", "department").len()
+    departments = departments.sort("len", "target", "department", descending=[True, False, False])
     rows = departments.head(20).rows()
     print_table("By department", ["target", "department", "rows"], rows)
     print_table("The first of them", ["target", "class", "what", "name", "key", "department", "why"],
@@ -80,8 +81,11 @@ def _safe(found: pl.DataFrame) -> pl.DataFrame:
     import polars as pl
 
     formula = r"^[=+\-@\t\r\n\x00]"
+    texts = [name for name, kind in found.schema.items() if kind == pl.String()]
     return found.with_columns(
-        pl.when(pl.col(pl.String).str.contains(formula))
-        .then(pl.concat_str(pl.lit("'"), pl.col(pl.String)))
-        .otherwise(pl.col(pl.String))
+        pl.when(pl.col(name).str.contains(formula))
+        .then(pl.concat_str(pl.lit("'"), name))
+        .otherwise(name)
+        .alias(name)
+        for name in texts
     )

@@ -44,8 +44,8 @@ def show_targets(targets: dict[str, Any], *, done: bool) -> None:
             say(f"{name} could not be read: {counts['reason']}")
         if counts["adoptable"] and not counts["adopt"]:
             say(
-                f"{name}: {counts['adoptable']} grants found there equal what the rules give and are "
-                'not idsync\'s own; adopt = "matching" would make them so.'
+                f"{name}: {counts['adoptable']} grants found there equal what the rules give "
+                'and are not idsync\'s own; adopt = "matching" would make them so.'
             )
 
 
@@ -53,9 +53,10 @@ def show_held(held: list[dict[str, Any]]) -> None:
     """Show what waits for a person, and how to let it go."""
     for part in held:
         say(
-            f"HELD: {part['scope']}: {part['people']} of {part['base']} people would be {part['direction']} "
-            f"access, the brake lets {part['limit']} through.\n"
-            f'      Look at it with `idsync plan`; let it go with: idsync approve {part["digest"][:12]} --reason "…"'
+            f"HELD: {part['scope']}: {part['people']} of {part['base']} people would be "
+            f"{part['direction']} access, the brake lets {part['limit']} through.\n"
+            "      Look at it with `idsync plan`; let it go with: "
+            f'idsync approve {part["digest"][:12]} --reason "…"'
         )
 
 

@@ -57,8 +57,9 @@ def command(config: Path, as_json: bool) -> int:
         )  # fmt: skip
         for part in held:
             say(
-                f"{str(part['state']).upper()}: {part['scope']}: {part['people']} people {part['direction']} access, "
-                f"limit {part['allowed']}; idsync approve {str(part['digest'])[:12]}"
+                f"{part['state'].upper()}: {part['scope']}: {part['people']} people "
+                f"{part['direction']} access, limit {part['allowed']}; "
+                f"idsync approve {part['digest'][:12]}"
             )
         say(f"{len(orders)} revocations stand. {len(unsettled)} operations are not confirmed.")
     return 0

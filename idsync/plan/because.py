@@ -18,12 +18,13 @@ def with_reasons(
     given = _given(items, desired)
     taken = _taken(items, desired, now)
     identity = ["person_id", "target", "kind", "ref"]
+    orders = revoked.select("person_id", order="because").unique("person_id", keep="first")
     told = (
         items.drop("because")
         .join(given, on=identity, how="left", maintain_order="left")
         .join(taken, on="person_id", how="left", maintain_order="left")
-        .join(revoked.select("person_id", order="because"), on="person_id", how="left", maintain_order="left")
-    )  # fmt: skip
+        .join(orders, on="person_id", how="left", maintain_order="left")
+    )
     leaves = (pl.col("effect") == "losing") | (pl.col("value_after") == "suspended")
     return told.with_columns(
         because=pl.when(pl.col("order").is_not_null())
@@ -105,7 +106,7 @@ def _basis(backed: pl.DataFrame, desired: Desired) -> pl.Series:
 
 
 def local_day(instants: pl.Series, zone: str) -> pl.Series:
-    """Return the last local day before each instant, as text: an end at midnight is the day before."""
+    """Return the last local day before each instant: an end at midnight is the day before."""
     local = instants.dt.offset_by("-1us").dt.convert_time_zone(zone)
     return local.dt.strftime("%Y-%m-%d")
 

@@ -92,7 +92,7 @@ class Plan:
         return "no-change" if self.items.is_empty() and self.adopt.is_empty() else "planned"
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """For each target: create, update, revoke, unchanged, held (people), adopt, local, refused."""
+        """For each target: people created, updated, revoked, unchanged and held; and the rest."""
         kinds = per_change(self.items)
         counted = {
             (target, kind): count
@@ -204,7 +204,7 @@ def _split(lines: str) -> list[str]:
 
 
 def per_change(items: pl.DataFrame) -> pl.DataFrame:
-    """target, key, person_id, action (create, update, revoke), held: one row a changed cardholder."""
+    """target, key, person_id, action (create, update, revoke), held: a row a cardholder."""
     losing = (pl.col("effect") == "losing").any()
     gaining = (pl.col("effect") == "gaining").any()
     return items.group_by("target", "key", "person_id", maintain_order=True).agg(
@@ -312,7 +312,10 @@ def _cardholder(key: str, rows: list[dict[str, Any]], side: str, stands: str) ->
         key=key,
         status=status[0] if status else "active",
         credentials=tuple(
-            Credential(number=row["ref"], medium=row["kind"], state=row[f"value_{side}"], state_reason=row["because"])
+            Credential(
+                number=row["ref"], medium=row["kind"],
+                state=row[f"value_{side}"], state_reason=row["because"],
+            )
             for row in there
             if row["part"] == "credential"
         ),

@@ -22,7 +22,7 @@ ITEMS = pl.Schema(
         "to_after": INSTANT,
         "value_before": pl.String(),
         "value_after": pl.String(),
-        "effect": pl.String(),  # losing, gaining, neutral: what it does to opening doors now or soon
+        "effect": pl.String(),  # losing, gaining, neutral: what it does to opening doors
         "confirmed": pl.Boolean(),  # a confirmed termination: no brake holds it
         "creates": pl.Boolean(),  # the target has no such cardholder yet
         "because": pl.String(),

@@ -34,7 +34,7 @@ def state_items(
     holders = holdings.cardholders.filter(pl.col("key").is_not_null()).sort("key", "status")
     states = {
         "status": holders.unique("key", keep="first", maintain_order=True).select(
-            "key", ref=pl.lit("status"), state="status"
+            "key", kind=pl.lit(""), ref=pl.lit("status"), state="status"
         )
     }
     if credentials:
@@ -43,7 +43,9 @@ def state_items(
         )
         states["credential"] = cards.unique(
             ["key", "number"], keep="first", maintain_order=True
-        ).select("key", ref=pl.concat_str(pl.lit("credential:"), "number"), state="state")
+        ).select(
+            "key", kind="medium", ref=pl.concat_str(pl.lit("credential:"), "number"), state="state"
+        )
     taken = ledger.filter(pl.col("kind") == "block").select("key", "ref")
     return [_moved(target, part, table, taken, moves) for part, table in states.items()]
 
@@ -69,10 +71,8 @@ def _moved(
         .with_columns(value_after=pl.lit("active"), effect=pl.lit("gaining"))
     )
     named = pl.concat([off, on]).select(
-        "person_id", "key", "effect", "value_after",
+        "person_id", "key", "kind", "effect", "value_after",
         ref=pl.col("ref").str.strip_prefix("credential:"), value_before="state",
         confirmed=pl.col("person").is_in(moves.confirmed.implode()),
     )  # fmt: skip
-    return items(
-        named, target=target, part=part, kind="", was=True, shall=True, creates=False, because=""
-    )
+    return items(named, target=target, part=part, was=True, shall=True, creates=False, because="")

@@ -132,7 +132,8 @@ class _Stage:
         mine, others = self._owned(found.extra)
         grants, blocked = self._grants(found.missing, mine, others, kept)
         adopt, adoptable = self._adoption(actual, found.extra)
-        managed = self._managed(grants, adopt)
+        recognised = self._recognised(wanted)
+        managed = self._managed(grants, recognised)
         staying = pl.concat([others, found.extra.join(kept, on=RIGHT, how="semi")])
         states = self._states(wanted, kept, actual, staying, managed)
         attributes = self._attributes(wanted, managed)
@@ -144,7 +145,7 @@ class _Stage:
             items=with_reasons(changed, self.desired, self.orders.revoked, self.now),
             refusals=self._refusals(blocked),
             adopt=adopt,
-            links=self._recognised(wanted),
+            links=recognised,
             holders=self._holders(actual),
             adoptable=adoptable,
             local=others.height,
@@ -243,9 +244,9 @@ class _Stage:
         rows = rows.unique().sort("key", "kind", "ref", "valid_from", "valid_to")
         return rows.select(*LEDGER), rows.height
 
-    def _managed(self, grants: pl.DataFrame, adopt: pl.DataFrame) -> pl.DataFrame:
-        """Cardholders that are idsync's to keep right: linked, adopted, or written now."""
-        touched = pl.concat([grants["key"], adopt["key"]]).unique()
+    def _managed(self, grants: pl.DataFrame, recognised: pl.DataFrame) -> pl.DataFrame:
+        """Cardholders that are idsync's to keep right: linked, or linked by this very plan."""
+        touched = pl.concat([grants["key"], recognised["key"]]).unique()
         mine = pl.col("linked") | pl.col("key").is_in(touched.implode())
         return self.keys.filter(mine)
 
@@ -287,9 +288,9 @@ class _Stage:
     ) -> list[pl.DataFrame]:
         revoked = pl.col("person").is_in(self.revoked.implode())
         wishing = pl.col("person").is_in(wanted["person"].unique().implode())
+        theirs = staying.filter(self._in_force())["person"]
         stays = pl.concat(
-            [self._employed(), wanted["person"], kept["person"], self.frozen]
-            + [staying.filter(self._in_force())["person"]]
+            [self._employed(), wanted["person"], kept["person"], self.frozen, theirs]
         ).unique()
         leaves = managed.filter(~pl.col("person").is_in(stays.implode()))
         moves = Moves(

@@ -7,6 +7,9 @@ from datetime import datetime
 import polars as pl
 
 from idsync.config import Config
+from idsync.mapping.correlate import People
+from idsync.mapping.rules import Desired
+from idsync.plan.holdings import Holdings
 from idsync.plan.orphans import find_orphans
 from idsync.service.planning import LINKS, Look, desire_of, read_targets, whoever
 from idsync.service.reading import Progress, read_sources
@@ -26,12 +29,9 @@ def all_orphans(
     holdings, failures = read_targets(config, progress)
     unread = {n: r.state.reason for n, r in reads.items() if not r.state.complete}
     parts = [
-        find_orphans(
-            name, held, people=people, links=state.frames.load(f"link:{name}", LINKS),
-            key=config.targets[name].key, ledger=state.journal.ledger(name), desired=desired, now=now,
-        )
+        _in_target(config, state, name, held, people, desired, now)
         for name, held in holdings.items()
-    ]  # fmt: skip
+    ]
     return pl.concat(parts) if parts else pl.DataFrame(), failures | unread
 
 
@@ -39,11 +39,28 @@ def orphans_of(config: Config, state: State, seen: Look, now: datetime) -> pl.Da
     """Return the orphans in what a plan was made from."""
     return pl.concat(
         [
-            find_orphans(
-                name, held, people=seen.people, links=state.frames.load(f"link:{name}", LINKS),
-                key=config.targets[name].key, ledger=state.journal.ledger(name),
-                desired=seen.desired, now=now,
-            )
+            _in_target(config, state, name, held, seen.people, seen.desired, now)
             for name, held in seen.holdings.items()
         ]
-    )  # fmt: skip
+    )
+
+
+def _in_target(
+    config: Config,
+    state: State,
+    name: str,
+    held: Holdings,
+    people: People,
+    desired: Desired,
+    now: datetime,
+) -> pl.DataFrame:
+    return find_orphans(
+        name,
+        held,
+        people=people,
+        links=state.frames.load(f"link:{name}", LINKS),
+        key=config.targets[name].key,
+        ledger=state.journal.ledger(name),
+        desired=desired,
+        now=now,
+    )

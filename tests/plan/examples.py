@@ -24,7 +24,6 @@ from idsync.model import (
     Membership,
     Person,
     TrainingCompletion,
-    schema,
     table,
 )
 from idsync.plan.document import Plan, SourceState, TargetState
@@ -139,9 +138,7 @@ class City:
         rows = {one: row for row, one in enumerate(found.people.persons["id"])}
         rights = {right: row for row, right in enumerate(self.rules.rights)}
         doubtful = [(rows[who], rights[right]) for who, right in self.kept]
-        return replace(
-            found, kept=pl.DataFrame(doubtful, schema=found.kept.schema, orient="row")
-        )
+        return replace(found, kept=pl.DataFrame(doubtful, schema=found.kept.schema, orient="row"))
 
     def plan(self, seed: int = 0) -> TargetPlan:
         """Return what must change."""

@@ -41,7 +41,7 @@ def _people() -> str:
             **common,
             cn=f"{GIVEN[number % 5]} Öberg {number}",
             givenName=GIVEN[number % 5],
-            mail=[f"z{number}@staden.test", f"a{number}@staden.test"],
+            mail=[f"{letter}{number}@staden.test" for letter in "zam"],
             employeeNumber=str(1000 + number),
         )
         for number in range(PLAIN)

@@ -13,10 +13,9 @@ import pytest
 from idsync.errors import ConfigError, Denied, IdsyncError, Incomplete, Unavailable
 from idsync.sources import Batch
 from idsync.sources.ldap import LdapSource
-from idsync.sources.ldap_ber import read_result
 from idsync.sources.ldap_settings import LdapConfig
 from tests.servers.proxy import Proxy
-from tests.servers.replay import Replay, Request, done, entry, message, paging, pieces, result, tlv
+from tests.servers.replay import Replay, Request, done, entry, message, pieces, result, tlv
 from tests.servers.slapd import Slapd
 from tests.sources.conftest import GROUPS, PEOPLE
 
@@ -317,9 +316,3 @@ def test_an_answer_cut_at_any_byte_is_never_whole(directory: Slapd, config: Make
 
         with Replay(cut, close=True) as server, pytest.raises((Incomplete, Unavailable)):
             read(config(server.url, map=COLUMNS))
-
-
-def test_the_paging_control_is_found_among_others() -> None:
-    other = tlv(0x30, tlv(4, b"1.2.3"), tlv(1, b"\xff"), tlv(4, b"x"))
-    octets = result(0x65) + tlv(0xA0, other, paging(b"cookie")[2:])
-    assert read_result(octets, 0, len(octets)).cookie == b"cookie"

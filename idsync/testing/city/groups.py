@@ -31,7 +31,7 @@ GROUPS = (*PARENT, EVERYBODY, CRISIS, ALARM, LOCKS, EVACUATION, SERVERS)
 def groups_of(dice: Dice, posts: Sequence[Post], today: date, *, left: bool) -> list[str]:
     """Return the groups that name somebody with *posts* as a member.
 
-    Of those who *left*, the directory forgot the group of their unit only.
+    Those who *left* still stand in the group of their unit: nobody took them out.
     """
     shares = [dice.random() for _ in range(7)]
     if left:
@@ -47,7 +47,7 @@ def groups_of(dice: Dice, posts: Sequence[Post], today: date, *, left: bool) -> 
         ("larm-handhavande" in courses, 0.5, ALARM),
         (bool(jobs & {"Vaktmästare", "Fastighetsskötare"}), 0.6, LOCKS),
         ("It-tekniker" in jobs, 0.7, SERVERS),
-        (True, 0.03, EVACUATION),
+        (bool(jobs), 0.03, EVACUATION),
     )
     for share, (fits, probability, group) in zip(shares, offered, strict=True):
         if fits and share < probability:

@@ -117,7 +117,7 @@ class Holders:
                 grants.pop(self._dice.below(len(grants)))
                 fate.lacks = False  # in one system is enough
             if fate.expired:
-                grants.append(self._expired())
+                grants.append(self._old(ended=True))
             if fate.local:
                 grants.append(self._local("akut"))
         self._write(
@@ -186,7 +186,7 @@ class Holders:
             self._stranger(None, f"Besökskort {serial + 1}", 200_000 + serial, by)
 
     def _stranger(self, key: str | None, name: str, serial: int, given_by: str) -> None:
-        grant = self._local("gäst") if given_by != MIGRATED else self._expired(None)
+        grant = self._local("gäst") if given_by != MIGRATED else self._old(ended=False)
         record = {"key": key, "native_id": self._native_id(), "display_name": name}
         self._write(
             record | {"credentials": [self._card(self._spare(serial))], "grants": [grant]}
@@ -194,13 +194,13 @@ class Holders:
 
     # ── parts of a record ───────────────────────────────────────────────────────────────
 
-    def _expired(self, ended_ago: int | None = 0) -> dict[str, Any]:
-        """A grant from the old system; *ended_ago* None has no end at all."""
+    def _old(self, *, ended: bool) -> dict[str, Any]:
+        """A grant from long ago that has *ended*, or has no end."""
         begun = self._today - days(self._dice.between(500, 1500))
-        ended = begun + days(self._dice.between(30, 400)) if ended_ago is not None else None
+        last = begun + days(self._dice.between(30, 400))
         return _grant(
             self._any_ref(), "access", day_start(begun, ZONE),
-            day_end(ended, ZONE) if ended else None, MIGRATED,
+            day_end(last, ZONE) if ended else None, MIGRATED,
         )  # fmt: skip
 
     def _local(self, note: str) -> dict[str, Any]:

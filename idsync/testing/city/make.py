@@ -34,7 +34,7 @@ def build(
     people: int = PEOPLE,
     seed: int = SEED,
     today: date = TODAY,
-    ldif: bool = True,  # noqa: FBT001, FBT002 - part of the promise
+    ldif: bool = True,
 ) -> None:
     """Write the sources of a city and its connectors.toml into *folder*.
 
@@ -46,11 +46,7 @@ def build(
         ValueError: *people* is not from 100 to 1,000,000.
     """
     everybody = population(people, seed, today)
-    first = next(everybody)  # an impossible city leaves no files behind
     with registers(folder, today) as exports, directory(folder, seed, today, ldif=ldif) as entries:
-        for human in (first, *()):
-            exports.add(human)
-            entries.add(human)
         for human in everybody:
             exports.add(human)
             entries.add(human)

@@ -134,7 +134,7 @@ class Maker:
 
 
 def population(people: int, seed: int, today: date) -> Iterator[Human]:
-    """Yield everybody in order of employee number.
+    """Return everybody in order of employee number, made as they are asked for.
 
     Exactly *people* of them are in the HR file. Between them come some who are gone
     from it, but not from everywhere.
@@ -146,7 +146,10 @@ def population(people: int, seed: int, today: date) -> Iterator[Human]:
         raise ValueError(
             f"a city of {people} people cannot be made: choose {SMALLEST} to {BIGGEST}"
         )
-    maker = Maker(people, seed, today)
+    return _everybody(people, Maker(people, seed, today))
+
+
+def _everybody(people: int, maker: Maker) -> Iterator[Human]:
     index = 0
     for place in range(people):
         if maker.dice.chance(0.04):

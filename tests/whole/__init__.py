@@ -1,0 +1,1 @@
+"""The whole line, run as its users run it."""
