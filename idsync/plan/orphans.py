@@ -100,7 +100,7 @@ def _persons(people: People, desired: Desired, now: datetime) -> pl.DataFrame:
     employed = employed.with_columns(last_day=local_day(employed["last"], desired.zone.key))
     unsure = people.set_aside["person_id"].drop_nulls().unique()
     return people.persons.select(
-        person_id="id", listed_person=pl.lit(True), shielded=pl.col("protection").fill_null("") != "none"
+        person_id="id", listed_person=pl.lit(True), shielded=_text("protection") != "none"
     ).join(employed.drop("last"), on="person_id", how="full", coalesce=True).join(
         unsure.to_frame().with_columns(unsure=pl.lit(True)),
         on="person_id", how="full", coalesce=True,

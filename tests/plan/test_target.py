@@ -289,9 +289,7 @@ def test_a_kept_grant_is_prolonged_by_what_is_certain_and_never_shortened(per_ri
 
 def test_a_kept_grant_that_is_over_is_over() -> None:
     over = grant(ENTRE, PAST, GONE)
-    city = City(
-        **leaver(holders=[holder(1, over)], owned=owned((1, over))), kept=[("id-1", ENTRE)]
-    )
+    city = City(**leaver(holders=[holder(1, over)], owned=owned((1, over))), kept=[("id-1", ENTRE)])
     assert removed(city.plan().items) == [("n1", "ENTRÉ")]
 
 
@@ -561,14 +559,14 @@ def cities(draw: st.DrawFn) -> City:
     )  # fmt: skip
 
 
-@settings(max_examples=150)
+@settings(max_examples=50)
 @given(cities())
 def test_when_a_plan_has_been_done_the_next_one_is_empty(city: City) -> None:
     after = city.after(city.plan())
     assert brief(after.plan().items) == []
 
 
-@settings(max_examples=120)
+@settings(max_examples=30)
 @given(cities(), st.integers(1, 500))
 def test_what_others_gave_is_never_removed_nor_redated(city: City, days: int) -> None:
     for now in (NOW, NOW + timedelta(days=days)):
@@ -579,7 +577,7 @@ def test_what_others_gave_is_never_removed_nor_redated(city: City, days: int) ->
         assert set(rows) <= ours
 
 
-@settings(max_examples=120)
+@settings(max_examples=30)
 @given(cities())
 def test_the_frozen_have_no_items_and_the_revoked_no_own_grants(city: City) -> None:
     plan = city.plan()
@@ -596,7 +594,7 @@ def test_the_frozen_have_no_items_and_the_revoked_no_own_grants(city: City) -> N
             assert one.status == "suspended"
 
 
-@settings(max_examples=80)
+@settings(max_examples=25)
 @given(cities(), st.randoms(use_true_random=False), st.integers(0, 2**63))
 def test_the_order_of_rows_does_not_matter(city: City, random: Any, seed: int) -> None:
     def shuffled(rows: Any) -> Any:

@@ -12,6 +12,17 @@ from tests.whole.test_main_job import by_key, rights
 from tests.whole.town import Town
 
 
+def access(doors):
+    """Return what everybody can open, by right and state; a begin long past opens no more."""
+    return {
+        name: [
+            (h.key, h.status, sorted(rights(h)), sorted((c.number, c.state) for c in h.credentials))
+            for h in holders
+        ]
+        for name, holders in doors.items()
+    }
+
+
 def truncated(town: Town) -> None:
     file = town.folder / "hr.csv"
     file.write_bytes(file.read_bytes()[:-200])
@@ -110,7 +121,7 @@ def test_a_revocation_holds_until_it_is_lifted(town: Town) -> None:
     assert {card.state for card in closed.credentials} == {"suspended"}
     assert town.json("sync", code=0)["writes"] == 0
     town.json("restore", "200010", "--reason", "misstag", code=0)
-    assert town.doors() == before
+    assert access(town.doors()) == access(before)
     assert town.json("sync", code=0)["writes"] == 0
 
 

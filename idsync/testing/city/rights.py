@@ -40,7 +40,8 @@ def rights_of(folder: Path) -> Iterator[Right]:
 
 
 def _desired(config: Config, now: datetime.datetime) -> Desired:
-    state = open_state("sqlite:///nowhere", create=False, instance=INSTANCE)  # in memory
+    nowhere = config.folder / "no-such-state.db"  # so it is played in memory
+    state = open_state(f"sqlite:///{nowhere}", create=False, instance=INSTANCE)
     try:
         reads = read_sources(config.sources, state, now, lambda step: None)
         for name, read in reads.items():

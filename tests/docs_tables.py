@@ -1,0 +1,294 @@
+"""Tables in docs/ that say what the code says; `python -m tests.docs_tables` renews them.
+
+A table stands between `<!-- table: NAME -->` and `<!-- end -->`. Its first cells come from
+the code. Where the last cell is in words, it is written in the page and kept: what
+is new gets an empty one, and tests/test_docs.py wants it filled.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import types
+import typing
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+import click
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from idsync import model
+from idsync.cli.app import COMMANDS, app
+from idsync.config import tables as file_tables
+from idsync.mapping import conditions
+from idsync.settings import Secret
+from idsync.sources import csv_settings
+
+DOCS = Path(__file__).parents[1] / "docs"
+BLOCK = re.compile(r"(<!-- table: ([^>]+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+CELLS = re.compile(r"(?<!\\)\|")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table as the code has it; `worded` adds a last column that the page itself fills."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    worded: bool = False
+
+
+# ── comparing and renewing ──────────────────────────────────────────────────────────────
+
+
+def renewed(text: str, tables: dict[str, Table]) -> str:
+    """Return the page *text* with every table that *tables* names as the code has it."""
+
+    def one(found: re.Match[str]) -> str:
+        opening, name, body, closing = found.groups()
+        if name not in tables:
+            return found[0]
+        return f"{opening}{_drawn(tables[name], words_in(body))}{closing}"
+
+    return BLOCK.sub(one, text)
+
+
+def faults(text: str, tables: dict[str, Table]) -> list[str]:
+    """Return what is wrong with the tables of the page *text*, in sentences."""
+    there = {found[2]: found[3] for found in BLOCK.finditer(text)}
+    told = [f"the table {name} is missing" for name in tables if name not in there]
+    told += [f"nothing in the code is called {name}" for name in there if name not in tables]
+    for name in there.keys() & tables.keys():
+        words = words_in(there[name])
+        if there[name] != _drawn(tables[name], words):
+            told.append(f"{name} is not what the code says: run python -m tests.docs_tables")
+        if tables[name].worded:
+            told += [f"{name}: {row[0]} has no words" for row in tables[name].rows if not words.get(row[0])]
+    return told
+
+
+def words_in(body: str) -> dict[str, str]:
+    """Return the last cell of each row by its first."""
+    rows = [
+        [cell.strip() for cell in CELLS.split(line.strip())[1:-1]] for line in body.splitlines()[2:]
+    ]
+    return {row[0]: row[-1] for row in rows if len(row) > 1}
+
+
+def _drawn(table: Table, words: dict[str, str]) -> str:
+    head = (*table.head, "means") if table.worded else table.head
+    rows = [(*row, words.get(row[0], "")) if table.worded else row for row in table.rows]
+    lines = [head, ("---",) * len(head), *rows]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+# ── connectors.toml ─────────────────────────────────────────────────────────────────────
+
+UNLIKE = {
+    "on_leave": ('`"keep"`, `"suspend"` or table', '`"keep"`'),
+    "gaining": ("table", "the same limits"),
+    "timezone": ("time zone", '`"Europe/Stockholm"`'),
+}
+"""Keys that are written otherwise than they are kept: value, default."""
+
+
+def settings_tables() -> dict[str, Table]:
+    """Return the tables of docs/connectors-toml.md."""
+    models: dict[str, type[BaseModel]] = {
+        "idsync": file_tables.General,
+        "correlation": file_tables.Correlation,
+        "sources": file_tables.SourceTable,
+        "targets": file_tables.TargetTable,
+        "brakes": file_tables.Brakes,
+        "brakes.gaining": file_tables.Limits,
+        "profiles": file_tables.ProfileTable,
+        "profiles.grants": file_tables.RightTable,
+        "rules": file_tables.RuleTable,
+        "csv trailer": csv_settings.Trailer,
+        "csv as_of": csv_settings.AsOf,
+    }
+    shared = {"sources": {"kind"}, "targets": set[str]()}
+    tables = {name: _keys(found) for name, found in models.items()}
+    for side in ("sources", "targets"):
+        for found in entry_points(group=f"idsync.{side}"):
+            if found.value.startswith("idsync."):
+                tables[f"{side} {found.name}"] = _keys(found.load().Config, shared[side])
+    return tables | {"top": _top(), "conditions": _conditions()}
+
+
+def _keys(settings: type[BaseModel], without: set[str] | None = None) -> Table:
+    rows = tuple(
+        (f"`{name}`", *UNLIKE.get(name, (_value(field.annotation), _default(field))))
+        for name, field in settings.model_fields.items()
+        if name not in (without or ())
+    )
+    return Table(head=("key", "value", "default"), rows=rows, worded=True)
+
+
+def _top() -> Table:
+    tables = file_tables.FileTable.model_fields
+    return Table(head=("table",), rows=tuple((f"`{name}`",) for name in tables), worded=True)
+
+
+def _value(kind: Any) -> str:  # noqa: ANN401 - any annotation
+    origin = typing.get_origin(kind)
+    if origin is typing.Annotated:
+        return _value(typing.get_args(kind)[0])
+    if origin in (types.UnionType, typing.Union):
+        known = [part for part in typing.get_args(kind) if part is not type(None)]
+        return " or ".join(dict.fromkeys(_value(part) for part in known))
+    if origin is Literal:
+        return " or ".join(f'`"{word}"`' for word in typing.get_args(kind))
+    if origin is tuple:
+        return "list"
+    if origin is dict or kind is Any or (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        return "table"
+    return {
+        str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path",
+        Secret: "secret", ZoneInfo: "time zone",
+    }[kind]  # fmt: skip
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "needed"
+    value = field.get_default(call_default_factory=True, validated_data={})
+    if value is None or value == {}:
+        return ""
+    written = list(value) if isinstance(value, tuple) else value
+    return "`" + json.dumps(written, ensure_ascii=False).replace("|", r"\|") + "`"
+
+
+def _conditions() -> Table:
+    return Table(
+        head=("field", "takes", "operators"),
+        rows=tuple((f"`{name}`", _takes(name), _operators(name)) for name in conditions.FIELDS),
+        worded=True,
+    )
+
+
+def _takes(field: str) -> str:
+    samples = {"text": "a", "number": 1, "true or false": True}
+    return next(word for word, sample in samples.items() if _parses({field: sample}))
+
+
+def _operators(field: str) -> str:
+    samples = {"glob": ["*"], "between": [["a", "b"], [1, 2]]}
+    fitting = ["one_of"]
+    for operator, operands in samples.items():
+        if any(_parses({field: {operator: operand}}) for operand in operands):
+            fitting.append(operator)
+    return ", ".join(f"`{operator}`" for operator in fitting)
+
+
+def _parses(when: dict[str, Any]) -> bool:
+    try:
+        conditions.parse(when)
+    except ValueError:
+        return False
+    return True
+
+
+# ── commands ────────────────────────────────────────────────────────────────────────────
+
+
+def command_tables() -> dict[str, Table]:
+    """Return the tables of docs/commands.md."""
+    group = click.Context(app, info_name="idsync")
+    told: str = (app.help or "").split("Exit codes:")[1]
+    codes = tuple(
+        (code, sentence)
+        for code, _, sentence in (part.strip().partition(" ") for part in told.strip(" .\n").split(";"))
+    )
+    tables = {
+        "commands": Table(
+            head=("command", "does"),
+            rows=tuple((f"[`{name}`](#{name})", does) for name, does in COMMANDS.items()),
+        ),
+        "exit codes": Table(
+            head=("code", "says"), rows=tuple((code, " ".join(says.split())) for code, says in codes)
+        ),
+    }
+    assert isinstance(app, click.Group)
+    for name in COMMANDS:
+        command = app.get_command(group, name)
+        assert command is not None
+        context = click.Context(command, info_name=name, parent=group)
+        rows = tuple(_option(parameter, context) for parameter in command.params)
+        tables[f"idsync {name}"] = Table(head=("argument or option", "means"), rows=rows)
+    return tables
+
+
+def _option(parameter: click.Parameter, context: click.Context) -> tuple[str, str]:
+    if isinstance(parameter, click.Argument):
+        need = "needed" if parameter.required else "may be left out"
+        return f"`{parameter.make_metavar(context).strip('[]')}`", need
+    names, means = parameter.get_help_record(context) or ("", "")
+    return f"`{names}`", " ".join(means.split())
+
+
+# ── the model ───────────────────────────────────────────────────────────────────────────
+
+CLASSES = (
+    model.Person, model.Employment, model.TrainingCompletion, model.Membership, model.IdentityLink,
+    model.Cardholder, model.Credential, model.Grant, model.Reason, model.Change, model.Outcome,
+    model.Capabilities,
+)  # fmt: skip
+
+
+def model_tables() -> dict[str, Table]:
+    """Return the tables of docs/model.md."""
+    return {cls.__name__: _fields(cls) for cls in CLASSES}
+
+
+def _fields(cls: type) -> Table:
+    hints = typing.get_type_hints(cls)
+    rows = tuple(
+        (f"`{field.name}`", _kind(hints[field.name]))
+        for field in dataclasses.fields(cls)  # type: ignore[arg-type]  # every one is a dataclass
+    )
+    return Table(head=("field", "value"), rows=rows, worded=True)
+
+
+def _kind(kind: Any) -> str:  # noqa: ANN401 - any annotation
+    origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (types.UnionType, typing.Union):
+        return _kind(next(part for part in parts if part is not type(None)))
+    if origin is Literal:
+        return ", ".join(f"`{word}`" for word in parts)
+    if origin is tuple:
+        return f"list of {_kind(parts[0])}"
+    words = {str: "text", int: "whole number", bool: "true or false", datetime: "instant"}
+    return words.get(kind) or kind.__name__
+
+
+# ── all of it ───────────────────────────────────────────────────────────────────────────
+
+
+def pages() -> dict[str, dict[str, Table]]:
+    """Return the tables of every page that has some."""
+    return {
+        "connectors-toml.md": settings_tables(),
+        "commands.md": command_tables(),
+        "model.md": model_tables(),
+    }
+
+
+def main() -> None:
+    """Renew the tables in docs/, and the output shown in the tutorial."""
+    from tests.docs_console import renew_tutorial
+
+    for name, tables in pages().items():
+        page = DOCS / name
+        page.write_text(renewed(page.read_text(encoding="utf-8"), tables), encoding="utf-8")
+    renew_tutorial(DOCS / "tutorial.md")
+
+
+if __name__ == "__main__":
+    main()
