@@ -245,9 +245,10 @@ class _Stage:
         return rows.select(*LEDGER), rows.height
 
     def _managed(self, grants: pl.DataFrame, recognised: pl.DataFrame) -> pl.DataFrame:
-        """Cardholders that are idsync's to keep right: linked, or linked by this very plan."""
+        """Cardholders that are idsync's to keep right: linked, or written by this very plan."""
         touched = pl.concat([grants["key"], recognised["key"]]).unique()
-        mine = pl.col("linked") | pl.col("key").is_in(touched.implode())
+        revoked = pl.col("exists") & pl.col("person").is_in(self.revoked.implode())
+        mine = pl.col("linked") | pl.col("key").is_in(touched.implode()) | revoked
         return self.keys.filter(mine)
 
     def _recognised(self, wanted: pl.DataFrame) -> pl.DataFrame:

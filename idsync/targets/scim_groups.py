@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias
 from idsync.errors import ConfigError, Incomplete, Refused, Unavailable
 from idsync.http import Answer
 from idsync.targets.scim_records import GROUP, Record, edited, is_active, items, text_at
-from idsync.targets.scim_service import ATTEMPTS, Service, equals, scim_type, told
+from idsync.targets.scim_service import ATTEMPTS, Service, equals, told
 
 Removal: TypeAlias = Literal["filter", "value", "whole"]
 """How one member is taken out.
@@ -43,12 +43,18 @@ def members_of(group: Record) -> set[str]:
     """
     users = set()
     for member in items(group, "members"):
-        if str(member.get("type", "User")).lower() == "group":
-            continue
-        if not text_at(member, ("value",)):
-            raise Incomplete("Groups: a member came without an id (RFC 7643, 4.2): ask the vendor")
-        users.add(member["value"])
+        if not _is_group(member):
+            if not text_at(member, ("value",)):
+                raise Incomplete(
+                    "Groups: a member came without an id (RFC 7643, 4.2): ask its vendor"
+                )
+            users.add(member["value"])
     return users
+
+
+def _is_group(member: Record) -> bool:
+    """Whether the member is a group inside the group. Its id may be a user's id too."""
+    return text_at(member, ("type",)).lower() == "group"
 
 
 class Groups:
@@ -76,7 +82,7 @@ class Groups:
     def _with_members(self, group: Record) -> Record:
         if "members" in group:
             return group
-        whole = self._service.get("Groups", group["id"])
+        whole = self._service.get("Groups", group["id"], attributes="displayName,members")
         if whole is None:
             raise Incomplete("Groups: a group was removed while the groups were read: later")
         return whole
@@ -111,7 +117,7 @@ class Groups:
         holders: dict[str, set[str]] = {}
         inside = {group["id"]: members_of(group) for group in groups}
         nested = any(
-            member.get("type") == "Group" or member.get("value") in inside
+            _is_group(member) or member.get("value") in inside
             for group in groups
             for member in items(group, "members")
         )
@@ -234,7 +240,7 @@ class Groups:
                 return
             if fresh is None:
                 raise Refused("Groups: the group was removed while it was written: plan again")
-            if (user_id in members_of(fresh)) is wanted and _shows(fresh, answer):
+            if (user_id in members_of(fresh)) is wanted:
                 return
             if answer.status in (412, 428):
                 group, match = fresh, True
@@ -297,7 +303,9 @@ class Groups:
             if (user_id in members_of(group)) is wanted:
                 return Answer(204)
             members = [
-                member for member in items(group, "members") if member.get("value") != user_id
+                member
+                for member in items(group, "members")
+                if _is_group(member) or member.get("value") != user_id
             ]
             if wanted:
                 members.append({"value": user_id})
@@ -315,8 +323,3 @@ def _direct(user: Record, *, plain_too: bool) -> set[str]:
         if text_at(group, ("value",))
         and (group.get("type") == "direct" or (plain_too and not group.get("type")))
     }
-
-
-def _shows(group: Record, answer: Answer) -> bool:
-    """Whether the group's members say anything after a refusal, or the refusal itself does."""
-    return "members" in group or scim_type(answer) == "noTarget"

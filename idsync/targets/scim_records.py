@@ -94,11 +94,14 @@ def items(record: Record, name: str) -> list[Record]:
 
 
 def _mail_item(mails: list[Record]) -> Record | None:
-    """Return the address that is the person's: the primary, the one for work, or the first."""
+    """Return the address that is the person's: the primary, the one for work, or a plain one.
+
+    An address of another type (home) is the person's own affair.
+    """
     for fits in (
         lambda mail: mail.get("primary") is True,
         lambda mail: mail.get("type") == "work",
-        lambda mail: True,
+        lambda mail: not mail.get("type"),
     ):
         for mail in mails:
             if fits(mail):

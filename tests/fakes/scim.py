@@ -132,12 +132,10 @@ class FakeScim:
         return self._write(area, table, id, seen)
 
     def _create(self, table: dict[str, dict[str, Any]], seen: Seen) -> tuple[int, dict[str, Any]]:
-        names = ["userName"] + ["externalId"] * self.habits.unique_external_id
-        for name in names if table is self.users else []:
-            wanted = seen.body.get(name, "").lower()
-            if any(user.get(name, "").lower() == wanted for user in table.values()):
-                raise ScimError(409, "uniqueness")
-        record = copy.deepcopy(seen.body)
+        name = seen.body.get("userName", "").lower()
+        if table is self.users and any(one["userName"].lower() == name for one in table.values()):
+            raise ScimError(409, "uniqueness")
+        record = {n: v for n, v in copy.deepcopy(seen.body).items() if n not in self.habits.forgets}
         if table is self.groups:
             record.setdefault("members", [])
         self._store(table, record)
@@ -167,6 +165,8 @@ class FakeScim:
             "startIndex": start,
             "itemsPerPage": len(page),
         }
+        if habits.after_page and area == "Users":
+            habits.after_page.pop(0)()
         if page:
             body["Resources"] = [
                 self._shown(area, one, listed=True, query=seen.query) for one in page
@@ -204,6 +204,7 @@ class FakeScim:
             shown["members"] = cut
             if (
                 not cut
+                or (self.habits.members_on_request and "members" not in query.get("attributes", ""))
                 or (listed and not self.habits.members_in_lists)
                 or query.get("excludedAttributes") == "members"
             ):

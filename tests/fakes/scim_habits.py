@@ -26,12 +26,14 @@ class Habits:
     hides_blocked: bool = False
     filters: Literal["right", "ignored", "refused", "blind", "folded"] = "right"
     members_in_lists: bool = True
+    members_on_request: bool = False  # shown only if the request names the attribute
     members_cut: int | None = None  # shows only so many members
     user_groups: bool = False  # users show the groups they are in
     removal: Literal["filter", "value", "wipes"] = "filter"
     repeats: Literal["ignored", "refused"] = "ignored"  # adding a member, removing a stranger
-    unique_external_id: bool = False
+    forgets: set[str] = field(default_factory=set)  # attributes that a new user loses
     refuses_paths: set[str] = field(default_factory=set)
+    after_page: list[Any] = field(default_factory=list)  # called once after the next page of users
     after_read: list[Any] = field(
         default_factory=list
     )  # called once after the next GET of a record

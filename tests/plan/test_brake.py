@@ -48,7 +48,9 @@ def made(
             table.with_columns(was=~pl.col("shall")),
             target=name, part="grant", kind="access", ref="ENTRÉ", creates=False, because="x",
         ),
-        holders=pl.DataFrame({"person_id": [f"h{row}" for row in range(base)]}, schema={"person_id": pl.String}),
+        holders=pl.DataFrame(
+            {"person_id": [f"h{row}" for row in range(base)]}, schema={"person_id": pl.String}
+        ),
     )  # fmt: skip
 
 

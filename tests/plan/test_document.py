@@ -6,14 +6,13 @@ import json
 from dataclasses import replace
 from typing import Any
 
-import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from idsync.errors import IntegrityError
 from idsync.mapping.catalogue import Right
-from idsync.model import Credential, Reason
+from idsync.model import Credential
 from idsync.plan.brake import Limit, brake
 from idsync.plan.document import SourceState, TargetState, change_of, ordered_changes, read_saved
 from tests.plan.examples import (
@@ -45,9 +44,9 @@ def busy(name: str = "Åsa", right: str = "ENTRÉ") -> City:
     mine = grant(odd)
     return City(
         persons=[person(1, given_name=name), person(2), person(3)],
-        jobs=[job(1), job(2, valid_to=PAST), job(3, "2", valid_to=SOON)],
+        jobs=[job(1, valid_to=SOON), job(2, valid_to=PAST), job(3, "2")],
         holders=[
-            holder(2, mine, grant(ALARM), credentials=(card("7"),)), holder(3, mine),
+            holder(2, mine, credentials=(card("7"),)), holder(3, mine, grant(ALARM)),
         ],
         owned=owned((2, mine), (3, mine)), links=links(2, 3), rules=rules,
     )  # fmt: skip
@@ -67,7 +66,7 @@ awkward = st.text(min_size=1, max_size=20) | st.sampled_from(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(awkward, awkward)
 def test_any_name_survives_being_saved(name: str, right: str) -> None:
     plan = document(busy(name, right).plan())
@@ -77,10 +76,13 @@ def test_any_name_survives_being_saved(name: str, right: str) -> None:
     assert len(told) == plan.lines.count("\n") == 3
 
 
+SAVED = document(busy("Å\u2028\x07").plan()).json().encode()
+
+
 @settings(max_examples=250)
 @given(st.data())
 def test_any_altered_byte_of_the_changes_is_found(data: st.DataObject) -> None:
-    text = document(busy("Å\u2028\x07").plan()).json().encode()
+    text = SAVED
     start = text.index(b'"changes"')
     place = data.draw(st.integers(start, len(text) - 1))
     byte = data.draw(st.integers(0, 255).filter(lambda one: one != text[place]))
@@ -183,9 +185,8 @@ def test_a_change_names_only_what_changes() -> None:
     assert newcomer.before is None
     assert newcomer.key == "n1"
     assert newcomer.attributes["display_name"] == "Åsa Öberg1"
-    assert newcomer.added == (grant(ENTRE),)
+    assert newcomer.added == (grant(ENTRE, PAST, SOON),)
     assert [why.type for why in newcomer.added[0].because] == ["rule"]
-    assert isinstance(newcomer.added[0].because[0], Reason)
 
 
 def test_losses_come_first() -> None:
@@ -239,4 +240,3 @@ def test_a_redated_grant_is_removed_and_added_by_one_change() -> None:
     change = change_of(city.plan().items)
     assert change.removed == (mine,)
     assert change.added == (grant(ENTRE),)
-    assert pl.Series([one.because for one in change.added]).len() == 1

@@ -13,8 +13,10 @@ Row = dict[str, object]
 
 
 def done(*rows: Row) -> pl.DataFrame:
-    known: Row = {"person_id": "id-1", "key": "n1", "part": "grant", "kind": "access", "ref": "ENTRÉ",
-                  "was": False, "shall": False, "value_after": None, "to_before": None, "to_after": None}  # fmt: skip  # noqa: E501
+    known: Row = {
+        "person_id": "id-1", "key": "n1", "part": "grant", "kind": "access", "ref": "ENTRÉ",
+        "was": False, "shall": False, "value_after": None, "to_before": None, "to_after": None,
+    }  # fmt: skip
     columns = {name: ITEMS[name] for name in known}
     table = pl.DataFrame([{**known, **row} for row in rows], schema=columns)
     return items(table, target="hall", because="x")
@@ -50,9 +52,8 @@ def test_what_was_suspended_is_remembered_until_it_is_given_back() -> None:
         {"part": "credential", "kind": "card", "ref": "7"},
     ]
     both: Row = {"was": True, "shall": True}
-    ledger = merged_ledger(
-        pl.DataFrame(schema=LEDGER), done(*({**row, **both, "value_after": "suspended"} for row in rows))
-    )  # fmt: skip
+    taken = done(*({**row, **both, "value_after": "suspended"} for row in rows))
+    ledger = merged_ledger(pl.DataFrame(schema=LEDGER), taken)
     assert told(ledger) == told(owned((1, "status"), (1, "credential:7")))
     back = done(*({**row, **both, "value_after": "active"} for row in rows))
     assert told(merged_ledger(ledger, back)) == []

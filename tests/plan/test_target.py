@@ -603,9 +603,13 @@ def test_the_order_of_rows_does_not_matter(city: City, random: Any, seed: int) -
         return mixed
 
     holders = [
-        replace(one, grants=tuple(shuffled(one.grants)), credentials=tuple(shuffled(one.credentials)))
+        replace(
+            one,
+            grants=tuple(shuffled(one.grants)),
+            credentials=tuple(shuffled(one.credentials)),
+        )
         for one in shuffled(city.holders)
-    ]  # fmt: skip
+    ]
     mixed = replace(
         city, persons=shuffled(city.persons), jobs=shuffled(city.jobs), holders=holders,
         owned=city.owned.sample(fraction=1, shuffle=True, seed=seed % 1000),
@@ -617,3 +621,13 @@ def test_the_order_of_rows_does_not_matter(city: City, random: Any, seed: int) -
     assert first.links.equals(second.links)
     assert first.refusals.equals(second.refusals)
     assert first.holders.equals(second.holders)
+
+
+def test_a_protected_person_revoked_without_a_link_is_hidden_at_once() -> None:
+    city = City(
+        persons=[person(1, protection="secrecy_marking")], revoked=["id-1"], holders=[holder(1)]
+    )
+    plan = city.plan()
+    assert suspended(plan.items) == ["n1"]
+    assert "Person id-1" in plan.items["value_after"].to_list()
+    assert city.after(plan).plan().items.is_empty()

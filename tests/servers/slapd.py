@@ -196,18 +196,12 @@ class Slapd:
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
-        # In the foreground (-d), so that the process is ours to end. Never "slapd -V": it
-        # prints the version and then serves every address.
+        # In the foreground (-d), so that the process is ours to end, and ended by the kernel if
+        # the tests themselves are killed. Never "slapd -V": it prints and then serves everybody.
+        bound = [_program("setpriv"), "--pdeathsig", "KILL"] if _program("setpriv") else []
+        listen = f"{self.url} {self.ldaps_url}"
         self.process = subprocess.Popen(
-            [
-                _program("slapd"),
-                "-d",
-                "0",
-                "-f",
-                self.settings,
-                "-h",
-                f"{self.url} {self.ldaps_url}",
-            ],
+            [*bound, _program("slapd"), "-d", "0", "-f", self.settings, "-h", listen],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

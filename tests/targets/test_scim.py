@@ -239,6 +239,11 @@ def test_a_users_other_mail_addresses_are_kept(either: ScimServer, make: Make) -
     make_so(make(either), holder("1001", mail="ny@example.se"))
     found = {one["value"] for one in either.ask("GET", f"Users/{id}")["emails"]}
     assert found == {"hem@example.org", "ny@example.se"}
+    cleared = make_so(make(either), holder("1001", mail=""))
+    assert cleared is not None
+    assert cleared.mail == ""
+    [left] = either.ask("GET", f"Users/{id}")["emails"]
+    assert left["value"] == "hem@example.org"
 
 
 @pytest.mark.parametrize(("page_size", "limit"), [(1, 1000), (2, 1000), (7, 1000), (200, 3)])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from idsync.errors import Denied, Incomplete, Unavailable
-from idsync.model import Grant
+from idsync.model import Cardholder, Change, Grant
 from idsync.targets.scim import ScimTarget
 from tests.fakes.scim import FakeScim
 from tests.fakes.scim_habits import Habits, Trouble
@@ -34,10 +34,12 @@ def people(fake: FakeScim, count: int = 5) -> list[str]:
         Habits(honours_start=False),
         Habits(after_end="refused"),
         Habits(members_in_lists=False),
+        Habits(members_on_request=True),
         Habits(user_groups=True),
         Habits(config=False),
     ],
     ids=["plain", "short-pages", "no-paging", "no-page-after-the-end", "no-members-in-lists",
+         "members-on-request",
          "users-show-groups", "no-config"],
 )  # fmt: skip
 def test_everybody_is_read_whatever_the_pages(
@@ -72,6 +74,25 @@ def test_totals_that_do_not_agree_are_an_incomplete_read(
     if page_size == 7 and (habits.total_of_page or habits.lose_last_page):
         assert len(list(target.read())) == 5  # one page: nothing is lost
         return
+    with pytest.raises(Incomplete):
+        list(target.read())
+
+
+@pytest.mark.parametrize("joins", [False, True])
+def test_people_who_move_between_pages_are_an_incomplete_read(
+    fake_with: Start, joins: bool
+) -> None:
+    fake, target = fake_with(page_size=2)
+    ids = [fake.user(f"user-{n}", externalId=f"key-{n}") for n in range(5)]
+
+    def move() -> None:
+        if joins:  # everybody moves down one place, and the totals still agree
+            fake.users["u-00000"] = {"id": "u-00000", "userName": "new", "active": True}
+            del fake.users[ids[-1]]
+        else:  # everybody moves up one place: the third person is on no page
+            del fake.users[ids[0]]
+
+    fake.habits.after_page = [move]
     with pytest.raises(Incomplete):
         list(target.read())
 
@@ -128,6 +149,24 @@ def test_a_group_inside_a_group_gives_nobody_a_grant_of_their_own(fake_with: Sta
     assert fake.users.keys() == set(ids)
 
 
+def test_a_group_inside_is_not_the_user_of_the_same_number(fake_with: Start) -> None:
+    fake, target = fake_with(Habits(patch=False))
+    for number in ("7", "8"):
+        fake.users[number] = {
+            "id": number,
+            "userName": number,
+            "externalId": number,
+            "active": True,
+        }
+    fake.groups["7"] = {"id": "7", "displayName": "INRE", "members": []}
+    fake.groups["9"] = {"id": "9", "displayName": "A", "members": [{"value": "7", "type": "Group"}]}
+    assert [one.grants for one in target.read()] == [(), ()]
+    within = Cardholder(key="7", grants=(Grant(ref="A"),))
+    target.put(Change(before=None, after=within))
+    target.put(Change(before=within, after=Cardholder(key="7")))
+    assert fake.groups["9"]["members"] == [{"value": "7", "type": "Group"}]
+
+
 @pytest.mark.parametrize("filters", ["right", "ignored", "refused", "folded"])
 def test_one_person_is_read_rightly_whatever_the_filter_is_worth(
     fake_with: Start, filters: str
@@ -150,6 +189,16 @@ def test_a_filter_by_member_that_finds_nobody_is_not_believed(fake_with: Start) 
     people(fake)
     find = fake._filtered
     fake._filtered = lambda records, text: [] if "members" in text else find(records, text)  # type: ignore[method-assign]  # one more habit
+    found = target.read_one("key-0")
+    assert found is not None
+    assert found.grants == (Grant(ref="ALLA"), Grant(ref="EN"))
+
+
+def test_a_group_that_only_the_persons_own_list_names_is_looked_at(fake_with: Start) -> None:
+    fake, target = fake_with(Habits(user_groups=True))
+    people(fake)
+    find = fake._filtered
+    fake._filtered = lambda records, text: find(records, text)[:1]  # type: ignore[method-assign]  # one more habit
     found = target.read_one("key-0")
     assert found is not None
     assert found.grants == (Grant(ref="ALLA"), Grant(ref="EN"))

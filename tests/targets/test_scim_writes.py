@@ -27,6 +27,7 @@ SERVICES = {
     "etag-required-put-only": Habits(etag="required", patch=False),
     "members-not-in-lists": Habits(members_in_lists=False),
     "members-not-in-lists-put-only": Habits(members_in_lists=False, patch=False),
+    "members-on-request-put-only": Habits(members_on_request=True, patch=False),
     "filters-ignored": Habits(filters="ignored"),
     "filters-refused": Habits(filters="refused"),
     "filters-fold-case": Habits(filters="folded"),
@@ -239,6 +240,36 @@ def test_a_filter_that_never_finds_anybody_makes_no_second_record(fake_with: Sta
     with pytest.raises(Refused):
         target.put(Change(before=None, after=holder()))
     assert len(fake.users) == 1
+
+
+def test_a_service_that_cannot_patch_and_does_not_say_so_is_sent_whole_records(
+    fake_with: Start,
+) -> None:
+    fake, target = fake_with(Habits(patch=False, says_patch=True))
+    id = fake.user("1001", externalId="1001", title="Rektor")
+    put(target, holder(display_name="Åsa"))
+    assert (fake.users[id]["displayName"], fake.users[id]["title"]) == ("Åsa", "Rektor")
+    assert [seen.method for seen in fake.writes] == ["PATCH", "PUT"]
+
+
+def test_a_service_that_keeps_less_than_it_was_sent_still_gives_access(fake_with: Start) -> None:
+    department = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+    fake, target = fake_with(
+        Habits(forgets={department}, refuses_paths={f"{department}:department"})
+    )
+    fake.group("A")
+    put(target, holder("A", department="Skola"))
+    assert len(fake.members("A")) == 1
+
+
+def test_a_group_that_a_filter_does_not_show_is_left_all_the_same(fake_with: Start) -> None:
+    fake, target = fake_with()
+    fake.group("A")
+    put(target, holder("A"))
+    find = fake._filtered
+    fake._filtered = lambda all, text: [] if "displayName" in text else find(all, text)  # type: ignore[method-assign]  # one more habit
+    put(target, holder())
+    assert fake.members("A") == []
 
 
 @pytest.mark.parametrize("removal", ["filter", "value"])

@@ -22,7 +22,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, OSError, IdsyncError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    sys.stdout.write(f"{asked.people} people: now `idsync plan --config {asked.folder}/connectors.toml`\n")
+    sys.stdout.write(
+        f"{asked.people} people: now `idsync plan --config {asked.folder}/connectors.toml`\n"
+    )
     return 0
 
 

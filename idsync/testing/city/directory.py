@@ -20,7 +20,7 @@ from idsync.testing.city.people import Human
 
 SUFFIX = "dc=stad,dc=example"
 PEOPLE_COLUMNS = (
-    "entryUUID", "employeeNumber", "uid", "givenName", "sn", "displayName", "mail", "employeeType",
+    "entryUUID", "employeeNumber", "uid", "givenName", "sn", "cn", "mail", "employeeType",
 )  # fmt: skip
 GROUP_COLUMNS = ("employeeNumber", "cn")
 
@@ -53,9 +53,7 @@ class Ldif:
     def person(self, human: Human, cells: dict[str, str]) -> None:
         """Write the entry of *human*, whose attributes are *cells*."""
         entry = [("dn", person_dn(human.user_name)), ("objectClass", "inetOrgPerson")]
-        entry += cells.items()
-        entry.append(("cn", cells["displayName"]))
-        self._entry(entry)
+        self._entry([*entry, *cells.items()])
         for group in human.groups:
             self._members.setdefault(group, []).append(human.user_name)
 

@@ -50,7 +50,7 @@ def _together(
     known: Iterable[str],
 ) -> Iterator[tuple[Human, dict[str, list[Right]]]]:
     """Yield each person with their rights by system."""
-    known = set(known)
+    known = tuple(known)
     people = groupby((Right(*row) for row in rights), key=lambda right: right.employee_number)
     waiting = next(people, None)
     for human in everybody:
@@ -59,16 +59,11 @@ def _together(
             for right in waiting[1]:
                 theirs.setdefault(right.target, []).append(right)
             waiting = next(people, None)
-        if not theirs.keys() <= known:
-            raise ValueError(
-                f"a right is in a system that this city does not have: it has {', '.join(SYSTEM_NAMES)}"
-            )
+        if not theirs.keys() <= set(known):
+            raise ValueError(f"a right is in a system of no name here: use {', '.join(known)}")
         yield human, theirs
     if waiting:
         raise ValueError(
             "a right is of a number that nobody has, or the rights are not sorted by "
             "employee number: sort them, and take them from this city"
         )
-
-
-SYSTEM_NAMES = tuple(system.name for system in SYSTEMS)

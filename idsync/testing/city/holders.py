@@ -17,6 +17,7 @@ from idsync.testing.city.posts import days
 ZONE = ZoneInfo("Europe/Stockholm")
 MIGRATED = "migrated"  # how a system marks what came from the system before it
 PRIME = 99_999_989  # the largest prime below a hundred million
+ENTRANCE = 2  # rights that nearly all have in the town hall: never the ones that are missing
 SHARED_CARD = 25  # the holder, counted from 1, whose card number the next one got too
 
 
@@ -113,7 +114,7 @@ class Holders:
         ]
         self._remember(human, rights, grants)
         if not self.system.sound:
-            if fate.lacks:
+            if fate.lacks and len(grants) > ENTRANCE:
                 grants.pop(self._dice.below(len(grants)))
                 fate.lacks = False  # in one system is enough
             if fate.expired:
@@ -143,7 +144,7 @@ class Holders:
         """The names by which the system knows somebody: the old ones, or those now to hide."""
         details = {name: getattr(right, name) for name in Right._fields[1:6]}
         if human.former_family or human.protection != "none":
-            known = _details(human)
+            known = known_as(human)
             details.update({name: known[name] for name in details if details[name] is not None})
         return details
 
@@ -152,7 +153,7 @@ class Holders:
         grants = self._colleagues.get(human.main.unit.code)
         if self.system.sound or not grants:
             return
-        known = _details(human)
+        known = known_as(human)
         begun = _stamp(day_start(human.main.first, ZONE))
         endless = [
             {name: one[name] for name in ("ref", "kind", "granted_by") if name in one}
@@ -188,9 +189,7 @@ class Holders:
     def _stranger(self, key: str | None, name: str, serial: int, given_by: str) -> None:
         grant = self._local("gäst") if given_by != MIGRATED else self._old(ended=False)
         record = {"key": key, "native_id": self._native_id(), "display_name": name}
-        self._write(
-            record | {"credentials": [self._card(self._spare(serial))], "grants": [grant]}
-        )
+        self._write(record | {"credentials": [self._card(self._spare(serial))], "grants": [grant]})
 
     # ── parts of a record ───────────────────────────────────────────────────────────────
 
@@ -223,9 +222,7 @@ class Holders:
         """One tag a person and system; now and then two people have one."""
         shared = self._card_of_the_last
         number = self._scrambled(int(human.number))
-        again = not self.system.sound and (
-            self._count == SHARED_CARD or self._dice.chance(0.0005)
-        )
+        again = not self.system.sound and (self._count == SHARED_CARD or self._dice.chance(0.0005))
         self._card_of_the_last = number if again else ""
         return shared or number
 
@@ -251,7 +248,8 @@ class Holders:
         self._file.write(json.dumps(kept, ensure_ascii=False, separators=(",", ":")) + "\n")
 
 
-def _details(human: Human) -> dict[str, str]:
+def known_as(human: Human) -> dict[str, str]:
+    """Return the names by which the systems knew *human* before anything changed."""
     given, family = human.given, human.former_family or human.family
     return {
         "display_name": f"{given} {family}",

@@ -22,25 +22,24 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """A course: its name in the learning system and how many days it counts, None for ever."""
+    """A course: its name and for how many days it counts, None for ever."""
 
     id: str
-    name: str
     days: int | None
 
 
 COURSES = {
     course.id: course
     for course in (
-        Course("brandskydd-grund", "Grundläggande brandskydd", 1461),
-        Course("datasakerhet", "Datasäkerhet för alla", None),
-        Course("hlr", "Hjärt-lungräddning, vuxna och barn", 1096),
-        Course("lakemedel-delegering", "Läkemedel: delegering", 1096),
-        Course("hamnskydd-isps", "Hamnskydd enligt ISPS", 1826),
-        Course("larm-handhavande", "Larm: till- och frånkoppling", 1461),
-        Course("truck", "Truckförarutbildning", 1826),
-        Course("heta-arbeten", "Heta arbeten", 1826),
-        Course("kemi-labb", "Kemikalier på laboratorium", 1461),
+        Course("brandskydd-grund", 1461),
+        Course("datasakerhet", None),
+        Course("hlr", 1096),
+        Course("lakemedel-delegering", 1096),
+        Course("hamnskydd-isps", 1826),
+        Course("larm-handhavande", 1461),
+        Course("truck", 1826),
+        Course("heta-arbeten", 1826),
+        Course("kemi-labb", 1461),
     )
 }
 

@@ -30,9 +30,10 @@ DOUBLED = (
 )
 
 FIRST_PARTS = (
-    "Moln Tistel Glas Kråk Häger Skymnings Koppar Bärnstens Dimm Fjäder Nejlik Snöstjärne Tång Järv "
-    "Rönn Slån Ätter Öken Flint Gylden Igel Jolster Krut Lärk Mård Nattviol Odon Pors Tjäder Ugg "
-    "Vass Åsk Ängsull Kornblå Trast Smult Vipp Ålgräs Blåmusse Höstack Kardborre Ormbunks Regnbågs"
+    "Moln Tistel Glas Kråk Häger Skymnings Koppar Bärnstens Dimm Fjäder Nejlik Snöstjärne Tång "
+    "Järv Rönn Slån Ätter Öken Flint Gylden Igel Jolster Krut Lärk Mård Nattviol Odon Pors Tjäder "
+    "Ugg Vass Åsk Ängsull Kornblå Trast Smult Vipp Ålgräs Blåmusse Höstack Kardborre Ormbunks "
+    "Regnbågs"
 ).split()
 
 LAST_PARTS = (

@@ -18,7 +18,7 @@ HR_COLUMNS = (
     "AnstId", "PersonId", "Anstnr", "Förnamn", "Efternamn", "Namn", "Född", "Skydd", "Enhet",
     "Form", "Befattning", "AID", "Syssgrad", "Huvudanst", "From", "Tom", "Ledig from", "Ledig tom",
 )  # fmt: skip
-LMS_COLUMNS = ("Anställningsnummer", "Kurs", "Kursnamn", "Godkänd", "Giltig t.o.m.")
+LMS_COLUMNS = ("Anställningsnummer", "Kurs", "Godkänd", "Giltig t.o.m.")
 
 
 class Registers:
@@ -45,9 +45,8 @@ class Registers:
             )  # fmt: skip
         for one in human.completions:
             self._completions.add(
-                human.number, one.course.id, one.course.name, one.completed.isoformat(),
-                day(one.valid_to),
-            )  # fmt: skip
+                human.number, one.course.id, one.completed.isoformat(), day(one.valid_to)
+            )
 
 
 @contextmanager
