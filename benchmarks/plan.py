@@ -19,6 +19,7 @@ from typing import Any
 
 import polars as pl
 
+from benchmarks.city import make_city_of, own_everything, whole_plan
 from benchmarks.measure import Case, Counts, compare, run_cases
 from idsync.plan.difference import classify, difference
 
@@ -27,7 +28,8 @@ MEASURES = ("diff", "plan")
 MANY = 50_000  # from here on DiffSync takes minutes and gigabytes: once is enough
 TOO_MANY = 300_000  # from here on DiffSync needs more memory (43 kB a person) than there is
 DRIFT = 0.05
-TABLES_VERSION = 1  # another number for other tables, so that a cache is never stale
+SOME_END = datetime(2031, 1, 1, tzinfo=UTC)
+TABLES_VERSION = 2  # another number for other tables, so that a cache is never stale
 
 
 @dataclass(frozen=True)
@@ -104,9 +106,8 @@ def idsync_diff(folder: Path) -> Counts:
 
 
 def idsync_plan(folder: Path) -> Counts:
-    """From stored people through the rules to the plan document."""
-    # TO FILL IN: the pipeline on the state in `folder`, returning the counts of `idsync_diff`.
-    raise NotImplementedError(f"the whole plan is not measured yet: {folder}")
+    """From stored people through the rules to the plan document, as `idsync plan` makes it."""
+    return whole_plan(folder)
 
 
 def columnar_limit(folder: Path) -> Counts:
@@ -132,7 +133,6 @@ def read_limit(folder: Path) -> Counts:
 
 def tables(people: int, cache: Path, say: Callable[[str], None]) -> Paths:
     """Return the tables for *people* people, made once and then kept in *cache*."""
-    # A stand-in of the made-up city's shape, until the city and its rules make the tables.
     kept = Paths(cache / f"plan-v{TABLES_VERSION}-{people}")
     if kept.folder.exists():
         return kept
@@ -140,9 +140,11 @@ def tables(people: int, cache: Path, say: Callable[[str], None]) -> Paths:
     cache.mkdir(parents=True, exist_ok=True)
     made = Paths(Path(tempfile.mkdtemp(dir=cache)))
     try:
-        desired = stand_in(people)
+        desired = make_city_of(people, made.folder)
         desired.write_parquet(made.desired)
-        drifted(desired).write_parquet(made.actual)
+        actual = drifted(desired)
+        actual.write_parquet(made.actual)
+        own_everything(made.folder, actual)
         # Only whole tables get the name by which they are found again.
         made.folder.replace(kept.folder)
     except BaseException:
@@ -151,64 +153,19 @@ def tables(people: int, cache: Path, say: Callable[[str], None]) -> Paths:
     return kept
 
 
-SCHEMA = pl.Schema(
-    {
-        "target": pl.String(),
-        "key": pl.String(),
-        "ref": pl.String(),
-        "kind": pl.String(),
-        "valid_from": pl.Datetime("us", "UTC"),
-        "valid_to": pl.Datetime("us", "UTC"),
-    }
-)
-TARGETS = {"cityhall": "STH", "schools": "FSK", "library": "BIB", "waterworks": "VATTEN"}
-REFS = {
-    target: tuple(f"{short}-RÄTT-{number:02d}" for number in range(40))
-    for target, short in TARGETS.items()
-}
-ALARMS_FROM = 36  # of forty rights in a system, the last four disarm an alarm
-DAYS = tuple(datetime(2015, 1, 1, tzinfo=UTC) + timedelta(days=day) for day in range(6000))
-CHUNK = 20_000  # people at a time, so that a million fit into memory
-
-
-def stand_in(people: int) -> pl.DataFrame:
-    """Return about 8.4 grants for each of *people* people: the same ones every time."""
-    chance = random.Random(people)  # noqa: S311 - made-up people, not secrets
-    return pl.concat(
-        [
-            _grants(range(first, min(first + CHUNK, people)), chance)
-            for first in range(0, people, CHUNK)
-        ],
-        rechunk=False,
-    )
-
-
-def _grants(people: range, chance: random.Random) -> pl.DataFrame:
-    rows = []
-    for person in people:
-        key = f"{10_000_000 + 7 * person}"
-        begins = DAYS[chance.randrange(4000)]
-        ends = None if chance.random() < 0.6 else DAYS[4000 + chance.randrange(2000)]
-        for target, refs in REFS.items():
-            held = chance.choice((1, 2, 2, 2, 2, 3)) + (chance.random() < 0.1)
-            for number in chance.sample(range(len(refs)), held):
-                kind = "alarm" if number >= ALARMS_FROM else "access"
-                rows.append((target, key, refs[number], kind, begins, ends))
-    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
-
-
 def drifted(desired: pl.DataFrame) -> pl.DataFrame:
     """Return *desired* with 5 % of its rows drifted, in another order.
 
-    A third of them are missing, a third have other dates, and a third as many rows are extra.
+    A third of them are missing, a third have another end, and a third as many rows are extra.
     """
     chance = random.Random(desired.height)  # noqa: S311 - as above
     third = max(1, int(desired.height * DRIFT) // 3)
     picked = chance.sample(range(desired.height), 3 * third)
     fate = pl.repeat("kept", desired.height, dtype=pl.String, eager=True)
     fate = fate.scatter(picked[:third], "missing").scatter(picked[third : 2 * third], "moved")
-    week_later = pl.when(fate == "moved").then(pl.lit(timedelta(days=7))).otherwise(timedelta())
-    held = desired.with_columns(pl.col("valid_from") + week_later).filter(fate != "missing")
+    another_end = pl.coalesce(pl.col("valid_to") + timedelta(days=7), pl.lit(SOME_END))
+    end = pl.when(fate == "moved").then(another_end).otherwise("valid_to")
+    held = desired.with_columns(valid_to=end).filter(fate != "missing")
     extra = desired[picked[2 * third :]].with_columns(pl.col("ref") + "-GAMMAL")
     return pl.concat([held, extra]).sample(fraction=1, shuffle=True, seed=third)
 

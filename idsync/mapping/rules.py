@@ -57,8 +57,8 @@ def desire(
     """
     instant = microseconds(now)
     horizon = instant + ahead_days * 86_400_000_000
-    facts = _facts(people, catalogue, now, zone)
-    bases = _windows(_matches(facts, catalogue), facts, people, catalogue, zone)
+    facts = employment_facts(people, catalogue, now)
+    bases = _windows(_matches(facts, catalogue), facts, people, catalogue, now, zone)
     bases = bases.filter(
         (pl.col("valid_to") > instant)
         & (pl.col("valid_from") <= horizon)
@@ -90,7 +90,7 @@ def microseconds(instant: datetime) -> int:
 # ── which rule fits which employment ────────────────────────────────────────────────────
 
 
-def _facts(people: People, catalogue: Catalogue, now: datetime, zone: ZoneInfo) -> pl.DataFrame:
+def employment_facts(people: People, catalogue: Catalogue, now: datetime) -> pl.DataFrame:
     """Employments with everything that some rule looks at, and the row of their person."""
     persons = people.persons.with_row_index("person").select(
         "person", person_id="id", person_kind="kind", person_status="status"
@@ -164,18 +164,23 @@ def _matches(facts: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame:
 
 
 def _windows(
-    pairs: pl.DataFrame, facts: pl.DataFrame, people: People, catalogue: Catalogue, zone: ZoneInfo
+    pairs: pl.DataFrame,
+    facts: pl.DataFrame,
+    people: People,
+    catalogue: Catalogue,
+    now: datetime,
+    zone: ZoneInfo,
 ) -> pl.DataFrame:
     """person, employment, rule, profile, certain, valid_from, valid_to for each pair."""
     times = facts.select(
         begins=_micro("valid_from", ALWAYS),
         valid_to=_micro("valid_to", NEVER),
         **{
-            f"begin_{days}": _shifted("valid_from", -days, zone, ALWAYS)
+            f"begin_{days}": shifted("valid_from", -days, zone, ALWAYS)
             for days in _leads(catalogue)
         },
         **{
-            f"leave_{days}": _shifted("leave_from", days, zone, NEVER)
+            f"leave_{days}": shifted("leave_from", days, zone, NEVER)
             for days in _suspensions(catalogue)
         },
         back=pl.when(pl.col("leave_from").is_null())
@@ -194,7 +199,7 @@ def _windows(
     windows = windows.select(
         "person", "employment", "rule", "profile", "certain", "begins", "valid_from", "valid_to"
     )
-    return _with_training(windows, people, catalogue, zone).drop("begins")
+    return _with_training(windows, people, catalogue, now, zone).drop("begins")
 
 
 def _leads(catalogue: Catalogue) -> list[int]:
@@ -221,7 +226,7 @@ def _constants(catalogue: Catalogue) -> pl.DataFrame:
 
 
 def _choose(switch: str, columns: dict[int, pl.Expr]) -> pl.Expr:
-    (first, chosen), *rest = columns.items() if columns else ((0, pl.lit(ALWAYS)),)
+    (_, chosen), *rest = columns.items() if columns else ((0, pl.lit(ALWAYS)),)
     for days, value in rest:
         chosen = pl.when(pl.col(switch) == days).then(value).otherwise(chosen)
     return chosen
@@ -231,7 +236,7 @@ def _micro(name: str, unbounded: int) -> pl.Expr:
     return pl.col(name).to_physical().fill_null(unbounded)
 
 
-def _shifted(name: str, days: int, zone: ZoneInfo, unbounded: int) -> pl.Expr:
+def shifted(name: str, days: int, zone: ZoneInfo, unbounded: int) -> pl.Expr:
     """The instant *days* local calendar days away: midnight stays midnight over clock changes."""
     if days == 0:
         return _micro(name, unbounded)
@@ -255,7 +260,7 @@ def _with_leave(windows: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame:
 
 
 def _with_training(
-    windows: pl.DataFrame, people: People, catalogue: Catalogue, zone: ZoneInfo
+    windows: pl.DataFrame, people: People, catalogue: Catalogue, now: datetime, zone: ZoneInfo
 ) -> pl.DataFrame:
     """Narrow windows to when the required courses are valid, grace included."""
     demands = [(row, rule) for row, rule in enumerate(catalogue.rules) if rule.requires]
@@ -267,19 +272,21 @@ def _with_training(
         return pl.concat(
             [free, windows.filter(pl.col("rule").is_in(rows)).with_columns(certain=pl.lit(False))]
         )
-    expiries = _expiries(people)
+    last = expiries(people, now)
     narrowed = [
-        _narrowed(windows.filter(pl.col("rule") == row), rule, expiries, zone)
-        for row, rule in demands
+        _narrowed(windows.filter(pl.col("rule") == row), rule, last, zone) for row, rule in demands
     ]
     return pl.concat([free, *narrowed])
 
 
-def _expiries(people: People) -> pl.DataFrame:
-    """person, course_id, passed_from, passed_to: the last expiry of each course a person passed."""
+def expiries(people: People, now: datetime) -> pl.DataFrame:
+    """person, course_id, passed_from, passed_to: the last expiry of each course a person passed.
+
+    A course completed after *now* has not been passed yet.
+    """
     persons = people.persons.select(person_id="id").with_row_index("person")
     return (
-        people.trainings.filter(_passed())
+        people.trainings.filter(_passed() & (pl.col("completed_at").fill_null(now) <= now))
         .join(persons, on="person_id", how="inner")
         .group_by("person", "course_id")
         .agg(
@@ -293,19 +300,19 @@ def _expiries(people: People) -> pl.DataFrame:
 
 
 def _narrowed(
-    windows: pl.DataFrame, rule: Rule, expiries: pl.DataFrame, zone: ZoneInfo
+    windows: pl.DataFrame, rule: Rule, last: pl.DataFrame, zone: ZoneInfo
 ) -> pl.DataFrame:
     columns = windows.columns
     for course in rule.requires:
-        passed = expiries.filter(pl.col("course_id") == course).select(
+        passed = last.filter(pl.col("course_id") == course).select(
             "person",
             passed=pl.lit(True),
             passed_from=_micro("passed_from", ALWAYS),
-            passed_to=_shifted("passed_to", rule.grace_days, zone, NEVER),
+            passed_to=shifted("passed_to", rule.grace_days, zone, NEVER),
         )
         joined = windows.join(passed, on="person", how="left", maintain_order="left")
         taken = pl.col("passed").is_not_null()
-        newcomer_until = _later(pl.col("begins"), rule.grace_days, zone)
+        newcomer_until = days_later(pl.col("begins"), rule.grace_days, zone)
         # whoever took it late was covered by grace before: the earlier begin stands
         begin = pl.when(taken & (pl.col("passed_from") > newcomer_until)).then("passed_from")
         windows = joined.with_columns(
@@ -317,7 +324,7 @@ def _narrowed(
     return windows
 
 
-def _later(instant: pl.Expr, days: int, zone: ZoneInfo) -> pl.Expr:
+def days_later(instant: pl.Expr, days: int, zone: ZoneInfo) -> pl.Expr:
     """*instant* and *days* local days; an unbounded begin has had its grace long ago."""
     if days == 0:
         return pl.lit(ALWAYS)

@@ -152,7 +152,7 @@ def remember(config: Config, state: State, seen: Look, now: datetime) -> None:
             state.accept(connection, name, read.fresh)
             for kind, table in read.tables.items():
                 state.frames.save(connection, f"read:{name}:{kind}", table)
-        for name, frame in _frames(people).items():
+        for name, frame in people_frames(people).items():
             state.frames.save(connection, name, frame)
         for name, target in plan.targets.items():
             if not target.complete:
@@ -174,8 +174,8 @@ def remember(config: Config, state: State, seen: Look, now: datetime) -> None:
         state.orders.hold_in(connection, plan.held, plan.used_approvals, now)
 
 
-def _frames(people: People) -> dict[str, pl.DataFrame]:
-    """The stored tables of people; each begins with the column it is looked up by."""
+def people_frames(people: People) -> dict[str, pl.DataFrame]:
+    """Return the stored tables of people; each begins with the column it is looked up by."""
     return {
         "person": people.persons,
         "employment": people.employments.select("person_id", pl.exclude("person_id")),

@@ -44,7 +44,7 @@ def read_file(path: Path, max_mb: int) -> File:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise Unavailable(f"{path}: cannot be opened: {_reason(path, error)}") from None
-    with os.fdopen(handle, "rb") as file:
+    try:
         before = os.fstat(handle)
         if not stat.S_ISREG(before.st_mode):
             raise Unavailable(f"{path}: is not a file: correct the path")
@@ -53,11 +53,15 @@ def read_file(path: Path, max_mb: int) -> File:
                 f"{path}: has {before.st_size / MEGABYTE:.0f} MB and max_mb allows {max_mb}: "
                 "raise max_mb if the file is right"
             )
-        try:
+        with os.fdopen(handle, "rb", closefd=False) as file:
             data = file.read(before.st_size + 1)
-        except OSError as error:
-            raise Unavailable(f"{path}: cannot be read: {error.strerror}") from None
         after = os.fstat(handle)
+    except OSError as error:
+        raise Unavailable(
+            f"{path}: cannot be read: {error.strerror}: read it again later"
+        ) from None
+    finally:
+        os.close(handle)
     unchanged = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
     if not unchanged or len(data) != before.st_size:
         raise Incomplete(f"{path}: changed while it was read: read it when it is finished")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import threading
 import urllib.request
+from functools import cache
 from typing import Any
 
+from scim2_models import ScimProvider
 from scim2_server.memory import InMemoryStorage
 from scim2_server.service import ScimService
 from scim2_server.testserver.application import BearerTokenApplication
@@ -24,15 +26,21 @@ class _Quiet(WSGIRequestHandler):
         """Say nothing."""
 
 
+@cache
+def _provider(page_limit: int, switches: frozenset[tuple[str, bool]]) -> ScimProvider:
+    provider = load_default_provider()
+    assert provider.config is not None
+    provider.config.filter.max_results = page_limit
+    for feature, supported in switches:
+        getattr(provider.config, feature).supported = supported
+    return provider
+
+
 class ScimServer:
     """A running server. *switches* turn off features of its ServiceProviderConfig."""
 
     def __init__(self, *, page_limit: int = 1000, **switches: bool) -> None:
-        provider = load_default_provider()
-        assert provider.config is not None
-        provider.config.filter.max_results = page_limit
-        for feature, supported in switches.items():
-            getattr(provider.config, feature).supported = supported
+        provider = _provider(page_limit, frozenset(switches.items()))
         application = BearerTokenApplication(
             InMemoryStorage(), provider, ScimService(provider), bearer_tokens=[TOKEN]
         )

@@ -43,21 +43,25 @@ class Right(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """An access system of the city. `sound`: nothing is wrong in it."""
+    """An access system of the city.
+
+    Its `departments` have their houses in it; () is all. `sound`: nothing is wrong in it.
+    """
 
     name: str
     prefix: str  # of the ids it gives
     digit: int  # the first of its card numbers
     medium: str
     administrator: str
+    departments: tuple[str, ...] = ()
     sound: bool = False
 
 
 SYSTEMS = (
     System("stadshuset", "STH", 1, "card", "lokal.admin@stadskontoret.example.se"),
-    System("skola", "SKO", 2, "fob", "lokal.admin@skola.example.se"),
-    System("omsorg", "OMS", 3, "fob", "lokal.admin@omsorg.example.se"),
-    System("hamnen", "HYR", 4, "card", "reception@hamnen.example.se", sound=True),
+    System("skola", "SKO", 2, "fob", "lokal.admin@skola.example.se", ("FSK", "GRS", "GYM")),
+    System("omsorg", "OMS", 3, "fob", "lokal.admin@omsorg.example.se", ("VOF", "SOC")),
+    System("hamnen", "HYR", 4, "card", "reception@hamnen.example.se", ("HMN",), sound=True),
 )
 
 
@@ -138,7 +142,9 @@ class Holders:
             name for name in Right._fields[1:6] if getattr(rights[0], name) is not None
         )
         self._refs.update(dict.fromkeys(one.ref for one in rights if one.kind == "access"))
-        self._colleagues[human.main.unit.code] = list(grants)
+        code = human.main.unit.code
+        if len(human.posts) == 1 and code in (self.system.departments or (code,)):
+            self._colleagues[code] = list(grants)
 
     def _details(self, human: Human, right: Right) -> dict[str, str | None]:
         """The names by which the system knows somebody: the old ones, or those now to hide."""
@@ -167,7 +173,10 @@ class Holders:
                 **{name: known[name] for name in self._shown},
                 "status": "active" if fate.forgotten else "suspended",
                 "credentials": [
-                    self._card(self._number(human), "active" if fate.forgotten else "returned")
+                    self._card(
+                        self._scrambled(int(human.number)),
+                        "active" if fate.forgotten else "returned",
+                    )
                 ],
                 "grants": endless if fate.forgotten else [],
             }
@@ -219,7 +228,7 @@ class Holders:
         return f"{self.system.prefix}{self._count:06d}"
 
     def _number(self, human: Human) -> str:
-        """One tag a person and system; now and then two people have one."""
+        """One tag a person and system; now and then it is that of the person before, too."""
         shared = self._card_of_the_last
         number = self._scrambled(int(human.number))
         again = not self.system.sound and (self._count == SHARED_CARD or self._dice.chance(0.0005))

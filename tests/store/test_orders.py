@@ -1,0 +1,114 @@
+"""Revocations stand until they are lifted; an approval is of one part, once, for a day."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from idsync.errors import ConfigError
+from idsync.plan.brake import HeldPart
+from idsync.store import State, open_state
+from tests.plan.examples import NOW
+
+HOUR = timedelta(hours=1)
+FIRST, SECOND = "ab" * 32, "abab" + "cd" * 30
+
+
+def part(digest: str = FIRST, people: int = 5) -> HeldPart:
+    return HeldPart(
+        digest=digest, scope="target hall", direction="losing", people=people, limit=3, base=40
+    )
+
+
+def approve(state: State, digest: str = FIRST) -> None:
+    state.orders.approve(digest[:8], "maja", "checked with HR", NOW)
+
+
+# ── revocations ─────────────────────────────────────────────────────────────────────────
+
+
+def test_a_revocation_stands_when_the_state_is_opened_anew(state: State, file: Path) -> None:
+    made = state.orders.revoke("id-1", "ended", "hr", NOW)
+    again = open_state(f"sqlite:///{file}")
+    assert again.orders.revocations() == [made]
+    assert again.orders.is_revoked("id-1")
+    assert not again.orders.is_revoked("id-2")
+    again.close()
+
+
+def test_revoking_twice_is_one_order(state: State) -> None:
+    first = state.orders.revoke("id-1", "ended", "hr", NOW)
+    assert state.orders.revoke("id-1", "again", "boss", NOW + HOUR) == first
+    assert state.orders.revocations() == [first]
+
+
+def test_what_is_lifted_stands_no_longer_and_can_be_ordered_anew(state: State) -> None:
+    first = state.orders.revoke("id-1", "ended", "hr", NOW)
+    state.orders.revoke("id-2", "ended", "hr", NOW)
+    assert state.orders.lift("id-1", "came back", "hr", NOW + HOUR)
+    assert not state.orders.lift("id-1", "came back", "hr", NOW + HOUR)
+    assert not state.orders.is_revoked("id-1")
+    assert [one.person_id for one in state.orders.revocations()] == ["id-2"]
+    assert state.orders.revoke("id-1", "ended", "hr", NOW).id != first.id
+
+
+# ── approvals ───────────────────────────────────────────────────────────────────────────
+
+
+def test_what_is_held_waits_until_it_is_approved(state: State) -> None:
+    state.orders.hold([part()], [], NOW)
+    (waiting,) = state.orders.waiting()
+    assert (waiting.digest, waiting.state, waiting.people) == (FIRST, "held", 5)
+    assert state.orders.approved(NOW) == []
+    approve(state)
+    assert state.orders.approved(NOW) == [FIRST]
+
+
+@pytest.mark.parametrize("start", ["", "ab", "abababa", "abababcd", "ABABCDCE"])
+def test_an_approval_names_eight_signs_of_what_waits(state: State, start: str) -> None:
+    state.orders.hold([part(), part(SECOND)], [], NOW)
+    with pytest.raises(ConfigError):
+        state.orders.approve(start, "maja", "x", NOW)
+    assert state.orders.approved(NOW) == []
+
+
+def test_a_beginning_that_fits_two_parts_approves_none(state: State) -> None:
+    state.orders.hold([part("ab" * 8 + "0" * 48), part("ab" * 8 + "1" * 48)], [], NOW)
+    with pytest.raises(ConfigError, match="2 held"):
+        state.orders.approve("ab" * 6, "maja", "x", NOW)
+
+
+def test_a_digest_in_capitals_is_the_same_digest(state: State) -> None:
+    state.orders.hold([part()], [], NOW)
+    state.orders.approve(FIRST.upper(), "maja", "x", NOW)
+    assert state.orders.approved(NOW) == [FIRST]
+
+
+def test_an_approval_is_used_once(state: State) -> None:
+    state.orders.hold([part()], [], NOW)
+    approve(state)
+    state.orders.hold([], [FIRST], NOW)
+    assert state.orders.approved(NOW) == []
+    assert state.orders.waiting() == []
+    state.orders.hold([part()], [], NOW)
+    assert state.orders.approved(NOW) == []
+    assert [one.state for one in state.orders.waiting()] == ["held"]
+
+
+def test_an_approval_dies_after_a_day(state: State) -> None:
+    state.orders.hold([part()], [], NOW)
+    approve(state)
+    assert state.orders.approved(NOW + 24 * HOUR) == [FIRST]
+    assert state.orders.approved(NOW + 24 * HOUR + timedelta(microseconds=1)) == []
+
+
+def test_what_is_not_seen_again_is_gone_with_its_approval(state: State) -> None:
+    state.orders.hold([part()], [], NOW)
+    approve(state)
+    state.orders.hold([part(SECOND)], [], NOW)
+    assert state.orders.approved(NOW) == []
+    assert [one.digest for one in state.orders.waiting()] == [SECOND]
+    with pytest.raises(ConfigError):
+        approve(state)
