@@ -69,7 +69,11 @@ def faults(text: str, tables: dict[str, Table]) -> list[str]:
         if there[name] != _drawn(tables[name], words):
             told.append(f"{name} is not what the code says: run python -m tests.docs_tables")
         if tables[name].worded:
-            told += [f"{name}: {row[0]} has no words" for row in tables[name].rows if not words.get(row[0])]
+            told += [
+                f"{name}: {row[0]} has no words"
+                for row in tables[name].rows
+                if not words.get(row[0])
+            ]
     return told
 
 
@@ -93,7 +97,6 @@ def _drawn(table: Table, words: dict[str, str]) -> str:
 UNLIKE = {
     "on_leave": ('`"keep"`, `"suspend"` or table', '`"keep"`'),
     "gaining": ("table", "the same limits"),
-    "timezone": ("time zone", '`"Europe/Stockholm"`'),
 }
 """Keys that are written otherwise than they are kept: value, default."""
 
@@ -124,7 +127,7 @@ def settings_tables() -> dict[str, Table]:
 
 def _keys(settings: type[BaseModel], without: set[str] | None = None) -> Table:
     rows = tuple(
-        (f"`{name}`", *UNLIKE.get(name, (_value(field.annotation), _default(field))))
+        (f"`{name}`", *(UNLIKE.get(name) or (_value(field.annotation), _default(field))))
         for name, field in settings.model_fields.items()
         if name not in (without or ())
     )
@@ -161,7 +164,7 @@ def _default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True, validated_data={})
     if value is None or value == {}:
         return ""
-    written = list(value) if isinstance(value, tuple) else value
+    written = value.key if isinstance(value, ZoneInfo) else value
     return "`" + json.dumps(written, ensure_ascii=False).replace("|", r"\|") + "`"
 
 
@@ -204,7 +207,9 @@ def command_tables() -> dict[str, Table]:
     told: str = (app.help or "").split("Exit codes:")[1]
     codes = tuple(
         (code, sentence)
-        for code, _, sentence in (part.strip().partition(" ") for part in told.strip(" .\n").split(";"))
+        for code, _, sentence in (
+            part.strip().partition(" ") for part in told.strip(" .\n").split(";")
+        )
     )
     tables = {
         "commands": Table(
@@ -212,7 +217,8 @@ def command_tables() -> dict[str, Table]:
             rows=tuple((f"[`{name}`](#{name})", does) for name, does in COMMANDS.items()),
         ),
         "exit codes": Table(
-            head=("code", "says"), rows=tuple((code, " ".join(says.split())) for code, says in codes)
+            head=("code", "says"),
+            rows=tuple((code, " ".join(says.split())) for code, says in codes),
         ),
     }
     assert isinstance(app, click.Group)

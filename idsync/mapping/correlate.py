@@ -40,7 +40,7 @@ class Matching:
     precedence: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class People:
     """Everybody, correlated, and what could not be.
 

@@ -174,11 +174,12 @@ def _covered(course: Course, rule: Rule, case: Case) -> str:
         return f"{course.course} not yet passed, {rule.grace_days} days of grace{until}"
     if course.valid_to is None:
         return f"{course.course} passed, valid for good"
-    text = f"{course.course} passed, valid to {last_day(course.valid_to, case.zone)}"
+    grace = f"{rule.grace_days} days of grace" if rule.grace_days else ""
     if course.valid_to <= case.now and course.until is not None:
-        text = f"{course.course} expired {last_day(course.valid_to, case.zone)}"
-        text += f", {rule.grace_days} days of grace to {last_day(course.until, case.zone)}"
-    return text
+        over = f"{course.course} expired {last_day(course.valid_to, case.zone)}"
+        return f"{over}, {grace} to {last_day(course.until, case.zone)}"
+    text = f"{course.course} passed, valid to {last_day(course.valid_to, case.zone)}"
+    return text + (f" and {grace}" if grace else "")
 
 
 def _closest(case: Case, rules: Iterable[Rule]) -> list[str]:
@@ -192,7 +193,7 @@ def _closest(case: Case, rules: Iterable[Rule]) -> list[str]:
     if not case.facts.height:
         return ["there is no employment, and every rule asks for one"]
     # an employment that fits but is over says more than one that never fitted
-    ranked = sorted(ways, key=lambda way: (case.truth(way[1].when, way[2]) is False, len(way[0])))
+    ranked = sorted(ways, key=lambda way: _rank(case, way))
     best = [way for way in ranked if _rank(case, way) == _rank(case, ranked[0])][:CLOSEST]
     return list(dict.fromkeys(text for missing, _, _ in best for text in missing))
 
@@ -271,14 +272,24 @@ def _missing_by_right(rights: list[dict[str, Any]]) -> list[str]:
 
 
 def _missing_by_rule(case: Case, rights: list[dict[str, Any]]) -> list[str]:
-    """One sentence for each rule whose profile has a right that is not given."""
+    """What a rule fits and still does not give, one sentence a rule; the rest by name only."""
+    if not case.facts.height:
+        return []
     missing = {(one["target"], one["kind"], one["ref"]) for one in rights if one["given"] is False}
-    told = []
+    near, far = [], []
     for rule in case.catalogue.rules:
         profile = case.catalogue.profile(rule)
-        if any((one.target, one.kind, one.ref) in missing for one in profile.rights):
-            told.append(f"Not {profile.name}: {'; '.join(_closest(case, [rule]))}.")
-    return list(dict.fromkeys(told))
+        if not any((one.target, one.kind, one.ref) in missing for one in profile.rights):
+            continue
+        rows = range(case.facts.height)
+        if all(case.truth(rule.when, row) is False for row in rows):
+            far.append(profile.name)
+        else:
+            near.append(f"Not {profile.name}: {'; '.join(_closest(case, [rule]))}.")
+    if far:
+        names = ", ".join(dict.fromkeys(far))
+        near.append(f"No employment fits the rules of: {names}. Ask for one right to see why.")
+    return list(dict.fromkeys(near))
 
 
 def _name(right: dict[str, Any]) -> str:

@@ -273,8 +273,10 @@ def _with_training(
             [free, windows.filter(pl.col("rule").is_in(rows)).with_columns(certain=pl.lit(False))]
         )
     last = expiries(people, now)
+    demanding = windows.filter(pl.col("rule").is_in(rows))
     narrowed = [
-        _narrowed(windows.filter(pl.col("rule") == row), rule, last, zone) for row, rule in demands
+        _narrowed(demanding.filter(pl.col("rule") == row), rule, last, zone)
+        for row, rule in demands
     ]
     return pl.concat([free, *narrowed])
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -41,6 +42,12 @@ class Case:
     catalogue: Catalogue
     now: datetime
     zone: ZoneInfo
+    told: dict[tuple[Rule, int], list[str]] = field(default_factory=dict)
+
+    @cached_property
+    def passed(self) -> pl.DataFrame:
+        """The last expiry of each course that the person passed."""
+        return expiries(self.people, self.now)
 
     def truth(self, condition: Condition, row: int) -> bool | None:
         """Return whether *condition* holds for an employment; None: nobody can say."""
@@ -52,10 +59,10 @@ class Case:
         return self.facts.row(row, named=True)
 
     def named(self, row: int) -> str:
-        """Return an employment in words."""
+        """Return an employment in words, with the last part of its unit."""
         one = self.employment(row)
         what = "the employment" + (f" as {one['title']}" if one["title"] else "")
-        return what + (f" in {one['unit']}" if one["unit"] else "")
+        return what + (f" in {one['unit'].split(' / ')[-1]}" if one["unit"] else "")
 
     def courses(self, rule: Rule, row: int) -> list[Course]:
         """Return how the person stands with each course that *rule* requires."""
@@ -63,9 +70,9 @@ class Case:
         newcomer = self.facts.slice(row, 1).select(
             until=days_later(begins, rule.grace_days, self.zone)
         )["until"][0]
-        mine = self.facts["person"][row]
-        known = expiries(self.people, self.now).filter(pl.col("person") == mine)
-        known = known.with_columns(until=shifted("passed_to", rule.grace_days, self.zone, NEVER))
+        known = self.passed.with_columns(
+            until=shifted("passed_to", rule.grace_days, self.zone, NEVER)
+        )
         taken = {one["course_id"]: one for one in known.iter_rows(named=True)}
         return [self._course(course, taken.get(course), newcomer) for course in rule.requires]
 
@@ -85,17 +92,20 @@ def shortcomings(case: Case, rule: Rule, row: int) -> list[str]:
 
     The condition first: dates and courses are told only where it holds or may hold.
     """
+    if (rule, row) not in case.told:
+        case.told[rule, row] = list(_shortcomings(case, rule, row))
+    return case.told[rule, row]
+
+
+def _shortcomings(case: Case, rule: Rule, row: int) -> Iterator[str]:
     truth = case.truth(rule.when, row)
-    if truth is False:
-        return list(_unmet(case, rule, rule.when, row))
-    unknown = list(_unmet(case, rule, rule.when, row)) if truth is None else []
-    profile = case.catalogue.profile(rule)
-    return [
-        *unknown,
-        *_dates(case, profile, row),
-        *_leave(case, profile, row),
-        *_courses(case, rule, row),
-    ]
+    if not truth:
+        yield from _unmet(case, rule, rule.when, row)
+    if truth is not False:
+        profile = case.catalogue.profile(rule)
+        yield from _dates(case, profile, row)
+        yield from _leave(case, profile, row)
+        yield from _courses(case, rule, row)
 
 
 # ── the condition ───────────────────────────────────────────────────────────────────────

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import polars as pl
 
 from idsync.mapping.correlate import People
@@ -25,8 +27,9 @@ def attribute_items(
     if not names or holding.is_empty():
         return pl.DataFrame(schema=ITEMS)
     said = holding.join(shown_attributes(people), on="person_id", maintain_order="left")
-    there = cardholders.filter(pl.col("key").is_not_null()).sort("key", *names)
-    there = there.unique("key", keep="first", maintain_order=True)
+    there = cardholders.filter(pl.col("key").is_not_null()).select("key", *names)
+    if there["key"].is_duplicated().any():
+        there = there.sort("key", *names).unique("key", keep="first", maintain_order=True)
     held = said.join(there, on="key", how="left", suffix="_held", maintain_order="left")
     rows = []
     for name in names:
@@ -52,6 +55,7 @@ def protected(people: People) -> pl.Series:
     return people.persons.filter(_protected())["id"]
 
 
+@lru_cache(maxsize=2)
 def shown_attributes(people: People) -> pl.DataFrame:
     """person_id and the cardholder attributes as they may be shown; the protected by an alias."""
     latest = people.employments.sort("person_id", "primary", "valid_from", "id", nulls_last=False)

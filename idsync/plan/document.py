@@ -118,6 +118,7 @@ class Plan:
 
     def header(self) -> dict[str, Any]:
         """Return everything of the document but the changes."""
+        counts = self.counts()
         return {
             "format": FORMAT,
             "digest": self.digest,
@@ -128,7 +129,7 @@ class Plan:
             "sources": {name: asdict(state) for name, state in self.sources.items()},
             "targets": {
                 name: {
-                    "complete": state.complete, "reason": state.reason, **self.counts()[name],
+                    "complete": state.complete, "reason": state.reason, **counts[name],
                     "written": 0, "confirmed": 0, "unknown": 0,
                 }
                 for name, state in self.targets.items()

@@ -44,6 +44,9 @@ LEDGER = pl.Schema(
 )
 """Which grants (and which suspensions) are idsync's own. Everything else in a target is local."""
 
+OWNED = pl.Schema({name: LEDGER[name] for name in ("key", "kind", "ref", "valid_from", "valid_to")})
+"""What the planner needs of it."""
+
 ORDER = (
     "target",
     "key",

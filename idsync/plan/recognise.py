@@ -23,11 +23,11 @@ def recognise(
     """
     keys = _with_keys(people, links, key)
     there = cardholders.filter(pl.col("key").is_not_null())
-    shown = there.group_by("key").agg(shown=pl.col("display_name").drop_nulls().unique().sort())
-    keys = keys.join(
-        shown.with_columns(exists=pl.lit(True)), on="key", how="left", maintain_order="left"
-    ).with_columns(pl.col("exists").fill_null(False))
-    keys = keys.with_columns(reason=_doubt(keys, links, people, key))
+    there = there.select("key", "display_name")
+    met = keys.with_columns(exists=pl.col("key").is_in(there["key"].unique().implode()))
+    keys = met.with_columns(pl.col("exists").fill_null(False))
+    strangers = _strangers(keys, there, people)
+    keys = keys.with_columns(reason=_doubt(links, strangers, key))
     doubtful = pl.col("reason").is_not_null()
     return (
         keys.filter(~doubtful).select("person", "person_id", "key", "linked", "exists"),
@@ -41,7 +41,9 @@ def _with_keys(people: People, links: pl.DataFrame, key: str) -> pl.DataFrame:
     departed = gone["person_id"].unique().sort()
     own = people.persons.select(person_id="id", wished=pl.col(key))
     everyone = pl.concat([own["person_id"], departed]).to_frame().with_row_index("person")
-    tied = links.sort("person_id", "key").unique("person_id", keep="first", maintain_order=True)
+    tied = links
+    if links["person_id"].is_duplicated().any():
+        tied = links.sort("person_id", "key").unique("person_id", keep="first", maintain_order=True)
     return (
         everyone.join(own, on="person_id", how="left", maintain_order="left")
         .join(
@@ -56,7 +58,7 @@ def _with_keys(people: People, links: pl.DataFrame, key: str) -> pl.DataFrame:
     )
 
 
-def _doubt(keys: pl.DataFrame, links: pl.DataFrame, people: People, name: str) -> pl.Expr:
+def _doubt(links: pl.DataFrame, strangers: pl.Series, name: str) -> pl.Expr:
     """Why a person's key cannot be trusted to be theirs; null where it can."""
     fresh = ~pl.col("linked")
     taken = pl.col("key").is_in(links["key"].unique().implode())
@@ -68,21 +70,23 @@ def _doubt(keys: pl.DataFrame, links: pl.DataFrame, people: People, name: str) -
         .then(pl.lit(f"their {name} belonged to somebody else here: free it first"))
         .when(shared)
         .then(pl.lit(f"shares their {name} with somebody else"))
-        .when(fresh & pl.col("exists") & pl.col("person").is_in(_strangers(keys, people).implode()))
+        .when(fresh & pl.col("exists") & pl.col("person").is_in(strangers.implode()))
         .then(pl.lit("the record with their key carries another name: look who it is"))
     )
 
 
-def _strangers(keys: pl.DataFrame, people: People) -> pl.Series:
+def _strangers(keys: pl.DataFrame, there: pl.DataFrame, people: People) -> pl.Series:
     """Persons never met here whose record shows a name that shares no part with theirs.
 
     A name that nobody gave says nothing, on either side.
     """
-    names = people.persons.select(
+    fresh = keys.filter(pl.col("exists") & ~pl.col("linked"))
+    met = fresh.join(there.select("key", shown="display_name"), on="key")
+    known = people.persons.join(met.select(id="person_id"), on="id", how="semi")
+    names = known.select(
         person_id="id", given=_folded("given_name"), family=_folded("family_name"),
         alias=_folded(alias()),
     )  # fmt: skip
-    met = keys.filter(pl.col("exists") & ~pl.col("linked")).explode("shown")
     both = met.with_columns(shown=_folded("shown")).join(names, on="person_id")
     both = both.filter((pl.col("shown") != "") & (pl.concat_str("given", "family") != ""))
     shares = pl.any_horizontal(

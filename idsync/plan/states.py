@@ -31,11 +31,11 @@ def state_items(
     With *credentials* the states of cards are changed too, not only that of the cardholder.
     """
     # where two records carry one key, the active one counts: "active" sorts first
-    holders = holdings.cardholders.filter(pl.col("key").is_not_null()).sort("key", "status")
+    holders = holdings.cardholders.filter(pl.col("key").is_not_null()).select("key", "status")
+    if holders["key"].is_duplicated().any():
+        holders = holders.sort("key", "status").unique("key", keep="first", maintain_order=True)
     states = {
-        "status": holders.unique("key", keep="first", maintain_order=True).select(
-            "key", kind=pl.lit(""), ref=pl.lit("status"), state="status"
-        )
+        "status": holders.select("key", kind=pl.lit(""), ref=pl.lit("status"), state="status")
     }
     if credentials:
         cards = holdings.credentials.filter(pl.col("key").is_not_null()).sort(

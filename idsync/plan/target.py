@@ -219,6 +219,7 @@ class _Stage:
             end=pl.col("valid_to").to_physical(),
         )  # fmt: skip
         identity = ["key", "kind", "ref", "valid_from", "end"]
+        ours = ours.join(extra.select("key").unique(), on="key", how="semi")
         mine = extra.join(ours, on=identity, how="semi", nulls_equal=True)
         others = extra.join(ours, on=identity, how="anti", nulls_equal=True)
         return mine, others

@@ -27,7 +27,7 @@ from idsync.model import (
 from idsync.plan.brake import Direction, Limit, brake
 from idsync.plan.document import EMPTY_LINKS, EMPTY_REFUSALS, Plan, TargetState
 from idsync.plan.holdings import Holdings
-from idsync.plan.items import LEDGER
+from idsync.plan.items import LEDGER, OWNED
 from idsync.plan.target import Orders, Target, TargetPlan, plan_target
 from idsync.service.reading import Progress, SourceRead, read_sources
 from idsync.store import State
@@ -205,7 +205,7 @@ def plan_one(
         target_of(config, state, name),
         desired,
         held,
-        ledger=state.journal.ledger(name),
+        ledger=state.journal.ledger(name, OWNED),
         links=state.frames.load(f"link:{name}", LINKS),
         orders=orders,
         now=now,

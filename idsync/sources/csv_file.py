@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -43,7 +44,7 @@ def read_file(path: Path, max_mb: int) -> File:
         # A named pipe would let open() wait for ever; O_NONBLOCK changes nothing for a file.
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise Unavailable(f"{path}: cannot be opened: {_reason(path, error)}") from None
+        raise Unavailable(f"{path}: cannot be opened: {_reason(error)}") from None
     try:
         before = os.fstat(handle)
         if not stat.S_ISREG(before.st_mode):
@@ -68,8 +69,8 @@ def read_file(path: Path, max_mb: int) -> File:
     return File(path, data, datetime.fromtimestamp(after.st_mtime, UTC))
 
 
-def _reason(path: Path, error: OSError) -> str:
-    if path.is_symlink():
+def _reason(error: OSError) -> str:
+    if error.errno == errno.ELOOP:
         return "it is a symbolic link, which is not followed: give the path of the file itself"
     return f"{error.strerror}: check the path and its rights"
 

@@ -66,10 +66,11 @@ class Sheet:
         more = f" and {len(lines) - SHOWN_LINES} more" if len(lines) > SHOWN_LINES else ""
         return f"{self.path}: line{'s' if len(lines) > 1 else ''} {shown}{more}"
 
-    def refuse(self, wrong: pl.Series, what: str) -> None:
+    def refuse(self, wrong: pl.Series, what: str, column: str | None = None) -> None:
         """Raise Incomplete with *what* if *wrong* is true for any record."""
         if wrong.any():
-            raise Incomplete(f"{self.where(wrong)}: {what}")
+            place = self.where(wrong) + (f", column {column}" if column else "")
+            raise Incomplete(f"{place}: {what}")
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Table:
     def refuse(self, wrong: pl.Series, name: str, what: str) -> None:
         """Raise Incomplete with *what* if *wrong* is true for any row's cell in column *name*."""
         below_header = pl.concat([pl.Series([False]), wrong.rename("")])
-        self.sheet.refuse(below_header, f"column {name}: {what}")
+        self.sheet.refuse(below_header, what, column=name)
 
 
 def parse(sheet: Sheet) -> Table:
@@ -137,6 +138,11 @@ def _check_structure(sheet: Sheet) -> tuple[int, int]:
             outlines.str.contains(f"[^{delimiter}{quote}]{quote}|{quote}[^{delimiter}{quote}]"),
             'a quote stands inside a field: correct the file, or set quote = "" '
             "if it quotes nothing",
+        )
+    if "\r" in sheet.text:
+        sheet.refuse(
+            outlines.str.contains("\r", literal=True),
+            "a carriage return stands alone, outside quotes: end lines with LF or CR LF",
         )
     widths = outlines.str.count_matches(sheet.delimiter, literal=True) + 1
     width = int(widths[0])

@@ -64,7 +64,8 @@ class Frames:
             blobs = [data for (data,) in connection.execute(query)]  # type: ignore[call-overload]
         empty = pl.DataFrame(schema=columns)
         try:
-            parts = [pl.read_ipc(io.BytesIO(blob)).select(columns.names()) for blob in blobs]
+            names = columns.names()
+            parts = [pl.read_ipc(io.BytesIO(blob), columns=names).select(names) for blob in blobs]
             return pl.concat([empty, *parts])
         except (pl.exceptions.PolarsError, OSError):
             raise IntegrityError(

@@ -84,9 +84,8 @@ class Journal:
         with self._engine.connect().execution_options(reads=True) as connection:
             return [_operation(row) for row in connection.execute(query)]
 
-    def ledger(self, target: str) -> pl.DataFrame:
-        """Return what is idsync's own in *target*: see LEDGER."""
-        folded = self._frames.load(f"ledger:{target}", LEDGER)
+    def ledger(self, target: str, columns: pl.Schema = LEDGER) -> pl.DataFrame:
+        """Return what is idsync's own in *target*: *columns* of LEDGER."""
         query = (
             select(journal.c["items"])
             .where(journal.c.target == target, journal.c.folded.is_(False))
@@ -95,7 +94,10 @@ class Journal:
         )
         with self._engine.connect().execution_options(reads=True) as connection:
             parts = [_unpacked(text) for (text,) in connection.execute(query)]
-        return _summed(folded, parts)
+        if not parts:
+            return self._frames.load(f"ledger:{target}", columns)
+        folded = self._frames.load(f"ledger:{target}", LEDGER)
+        return _summed(folded, parts).select(*columns)
 
     def fold(self, targets: Iterable[str]) -> None:
         """Sum the journal up in the ledger, so that it need not be read again.

@@ -18,7 +18,7 @@ ZONE = ZoneInfo("Europe/Stockholm")
 MIGRATED = "migrated"  # how a system marks what came from the system before it
 PRIME = 99_999_989  # the largest prime below a hundred million
 ENTRANCE = 2  # rights that nearly all have in the town hall: never the ones that are missing
-SHARED_CARD = 25  # the holder, counted from 1, whose card number the next one got too
+SHARED_CARD = 25  # after so many holders, one whose card number the next one got too
 
 
 class Right(NamedTuple):
@@ -101,6 +101,7 @@ class Holders:
         self._today = today
         self._count = 0
         self._card_of_the_last = ""
+        self._shared = False
         self._shown: tuple[str, ...] = ()
         self._refs: dict[str, None] = {}
         self._colleagues: dict[str, list[dict[str, Any]]] = {}
@@ -231,7 +232,9 @@ class Holders:
         """One tag a person and system; now and then it is that of the person before, too."""
         shared = self._card_of_the_last
         number = self._scrambled(int(human.number))
-        again = not self.system.sound and (self._count == SHARED_CARD or self._dice.chance(0.0005))
+        due = self._count >= SHARED_CARD and not self._shared
+        again = not self.system.sound and (due or self._dice.chance(0.0005))
+        self._shared = self._shared or again
         self._card_of_the_last = number if again else ""
         return shared or number
 
