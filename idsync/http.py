@@ -243,9 +243,11 @@ class Api:
                 session.headers.update(
                     {"Accept": ", ".join(accept), "Accept-Encoding": "gzip", "User-Agent": "idsync"}
                 )
-                transport = Transport(self._context(), self._connections)
-                session.mount("https://", transport)
-                session.mount("http://", transport)
+                # Reading the system's authorities takes longer than many a call: only for TLS.
+                scheme = urlsplit(self.url).scheme
+                context = self._context() if scheme == "https" else None
+                session.adapters.clear()
+                session.mount(f"{scheme}://", Transport(context, self._connections))
                 self._session = session
             return self._session
 

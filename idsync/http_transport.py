@@ -92,7 +92,7 @@ class _HTTPSPool(urllib3.HTTPSConnectionPool):
 class Transport(HTTPAdapter):
     """Connections that keep the deadline and trust what the TLS context trusts, only that."""
 
-    def __init__(self, context: ssl.SSLContext, connections: int) -> None:
+    def __init__(self, context: ssl.SSLContext | None, connections: int) -> None:
         self._context = context
         super().__init__(pool_connections=1, pool_maxsize=connections)
 
@@ -104,7 +104,8 @@ class Transport(HTTPAdapter):
         **kwargs: Any,  # noqa: ANN401 - as the library has it
     ) -> None:
         """Make the connections' pools, as the library asks once."""
-        super().init_poolmanager(connections, maxsize, block, ssl_context=self._context, **kwargs)
+        trust = {"ssl_context": self._context} if self._context else {}
+        super().init_poolmanager(connections, maxsize, block, **trust, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
 
     def cert_verify(self, conn: object, url: object, verify: object, cert: object) -> None:

@@ -139,7 +139,7 @@ def _top() -> Table:
     return Table(head=("table",), rows=tuple((f"`{name}`",) for name in tables), worded=True)
 
 
-def _value(kind: Any) -> str:  # noqa: ANN401 - any annotation
+def _value(kind: Any) -> str:
     origin = typing.get_origin(kind)
     if origin is typing.Annotated:
         return _value(typing.get_args(kind)[0])
@@ -182,7 +182,7 @@ def _takes(field: str) -> str:
 
 
 def _operators(field: str) -> str:
-    samples = {"glob": ["*"], "between": [["a", "b"], [1, 2]]}
+    samples: dict[str, list[Any]] = {"glob": ["*"], "between": [["a", "b"], [1, 2]]}
     fitting = ["one_of"]
     for operator, operands in samples.items():
         if any(_parses({field: {operator: operand}}) for operand in operands):
@@ -234,7 +234,7 @@ def command_tables() -> dict[str, Table]:
 def _option(parameter: click.Parameter, context: click.Context) -> tuple[str, str]:
     if isinstance(parameter, click.Argument):
         need = "needed" if parameter.required else "may be left out"
-        return f"`{parameter.make_metavar(context).strip('[]')}`", need
+        return f"`{(parameter.name or '').upper()}`", need
     names, means = parameter.get_help_record(context) or ("", "")
     return f"`{names}`", " ".join(means.split())
 
@@ -255,14 +255,11 @@ def model_tables() -> dict[str, Table]:
 
 def _fields(cls: type) -> Table:
     hints = typing.get_type_hints(cls)
-    rows = tuple(
-        (f"`{field.name}`", _kind(hints[field.name]))
-        for field in dataclasses.fields(cls)  # type: ignore[arg-type]  # every one is a dataclass
-    )
+    rows = tuple((f"`{field.name}`", _kind(hints[field.name])) for field in dataclasses.fields(cls))
     return Table(head=("field", "value"), rows=rows, worded=True)
 
 
-def _kind(kind: Any) -> str:  # noqa: ANN401 - any annotation
+def _kind(kind: Any) -> str:
     origin, parts = typing.get_origin(kind), typing.get_args(kind)
     if origin in (types.UnionType, typing.Union):
         return _kind(next(part for part in parts if part is not type(None)))

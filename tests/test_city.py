@@ -400,7 +400,7 @@ def test_slapadd_takes_the_directory_with_its_own_ids(city: Path, tmp_path: Path
         "".join(f"include /etc/ldap/schema/{name}.schema\n"
                 for name in ("core", "cosine", "inetorgperson"))
         + "modulepath /usr/lib/ldap\nmoduleload back_mdb\ndatabase mdb\n"
-        + f'suffix "dc=stad,dc=example"\ndirectory {data}\nmaxsize 1073741824\n'
+        + f'suffix "dc=stad,dc=example"\ndirectory {data}\nmaxsize 1073741824\ndbnosync\n'
     )  # fmt: skip
     search = "/usr/sbin:/sbin:/usr/bin"
     ldif = city / "directory/city.ldif"

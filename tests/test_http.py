@@ -313,7 +313,8 @@ def test_a_certificate_of_the_ca_file_is_trusted(
 ) -> None:
     fake = FakeScim(tls=tls["right"])
     try:
-        assert api(fake.url, ca_file=Path(tls["right"][0])).call("GET", "Users").ok
+        for url in (fake.url, fake.url.replace("https", "HTTPS")):
+            assert api(url, ca_file=Path(tls["right"][0])).call("GET", "Users").ok
     finally:
         fake.close()
 
@@ -329,6 +330,20 @@ def test_any_other_certificate_is_not(
         ca_file = Path(tls[trusted][0]) if trusted else None
         error = raised(api(fake.url, ca_file=ca_file), Unavailable)
         assert "certificate is not trusted: check ca_file" in str(error)
+        assert fake.seen == []
+    finally:
+        fake.close()
+
+
+def test_authorities_from_elsewhere_are_not_added_to_the_ca_file(
+    api: Callable[..., Api], tls: dict[str, tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeScim(tls=tls["right"])
+    try:
+        monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", tls["right"][0])
+        for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+            monkeypatch.setenv(name, tls["right"][0])
+        raised(api(fake.url, ca_file=Path(tls["other-name"][0])), Unavailable)
         assert fake.seen == []
     finally:
         fake.close()

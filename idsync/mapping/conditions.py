@@ -185,7 +185,7 @@ def _test_expression(test: Test) -> pl.Expr:
     if test.operator == "glob":
         return pl.any_horizontal([value.str.contains(glob_pattern(one)) for one in test.values])
     if test.operator == "between":
-        low, high = (_number(test, one) for one in test.values)
+        low, high = (pl.lit(_number(test, one)) for one in test.values)  # a text is no column
         return value.is_between(low, high)
     wanted = [_number(test, one) for one in test.values]
     return value.is_in(wanted)

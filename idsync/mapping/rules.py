@@ -64,13 +64,13 @@ def desire(
         & (pl.col("valid_from") <= horizon)
         & (pl.col("valid_from") < pl.col("valid_to"))
     )
-    certain = _union(
+    certain = _blocks(
         bases.filter("certain").select("person", "profile", "valid_from", "valid_to"), "profile"
     )
     doubtful = bases.filter(~pl.col("certain")).select("person", "profile").unique()
     spelled = _spelled(catalogue)
     grants = certain.join(spelled, on="profile", how="inner").select(
-        "person", "right", "valid_from", "valid_to"
+        "person", "right", "valid_from", "valid_to", "block"
     )
     return Desired(
         grants=_union_of_shared(grants, spelled),
@@ -353,22 +353,33 @@ def _union_of_shared(grants: pl.DataFrame, spelled: pl.DataFrame) -> pl.DataFram
     """Unite what two profiles give; a right of one profile alone is one row a person already."""
     shared = spelled.filter(pl.col("right").is_duplicated())["right"].unique()
     if shared.is_empty():
-        return grants
+        return _first(grants)
     mixed = pl.col("right").is_in(shared.implode())
-    return pl.concat([grants.filter(~mixed), _union(grants.filter(mixed), "right")])
+    # a later block of one profile may touch a block of another: all of them are united
+    return pl.concat(
+        [_first(grants.filter(~mixed)), _first(_blocks(grants.filter(mixed), "right"))]
+    )
 
 
-def _union(windows: pl.DataFrame, what: str) -> pl.DataFrame:
-    """One row a person and *what*: the earliest block of touching windows.
+def _first(blocks: pl.DataFrame) -> pl.DataFrame:
+    """The earliest block of each person and right.
 
     Windows that are over have been left out before, so the earliest block is the one in
     force now, if any is. A gap is never bridged: nobody opens doors between two jobs.
     """
+    return blocks.filter(pl.col("block") == 0).drop("block")
+
+
+def _blocks(windows: pl.DataFrame, what: str) -> pl.DataFrame:
+    """Windows that touch made one, with the number of the `block` for each person and *what*."""
+    columns = ["person", what, "valid_from", "valid_to"]
+    windows = windows.select(columns)
     packed = pl.col("person").cast(pl.UInt64) * 2**32 + pl.col(what)
     many = windows.select(packed.is_duplicated()).to_series()
     single = windows.filter(~many)
+    alone = single.with_columns(block=pl.lit(0, pl.UInt32))
     if single.height == windows.height:
-        return windows
+        return alone
     blocks = (
         windows.filter(many)
         .sort("person", what, "valid_from")
@@ -379,8 +390,7 @@ def _union(windows: pl.DataFrame, what: str) -> pl.DataFrame:
             )
         )
         .with_columns(block=pl.col("gap").cast(pl.UInt32).cum_sum().over("person", what))
-        .filter(pl.col("block") == 0)
-        .group_by("person", what, maintain_order=True)
+        .group_by("person", what, "block", maintain_order=True)
         .agg(pl.col("valid_from").min(), pl.col("valid_to").max())
     )
-    return pl.concat([single, blocks.select(windows.columns)])
+    return pl.concat([alone, blocks.select(alone.columns)])

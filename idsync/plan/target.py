@@ -121,7 +121,9 @@ class _Stage:
         self.instant = microseconds(now)
         self.seed = seed
         rights = desired.rights.filter(pl.col("target") == target.name)
-        self.rights = rights.select("right", "kind", "ref")
+        able = target.capabilities.alarm_rights | (pl.col("kind") != "alarm")
+        self.rights = rights.filter(able).select("right", "kind", "ref")
+        self.beyond = rights.filter(~able).select("right", "ref")
         self.keys, self.unknown = recognise(self.people, links, holdings.cardholders, target.key)
         self.revoked = self._rows_of(orders.revoked["person_id"])
         self.frozen = self._frozen_rows()
@@ -277,7 +279,10 @@ class _Stage:
         wishing = self._given().select("person").unique()
         people = self.unknown.join(wishing, on="person", how="semi").with_columns(ref=pl.lit(""))
         rights = blocked.join(self.keys, on="person").with_columns(reason=pl.lit(BLOCKED))
-        told = pl.concat([people.select(*REFUSALS), rights.select(*REFUSALS)])
+        beyond = self.desired.grants.join(self.beyond, on="right").join(self.keys, on="person")
+        beyond = beyond.with_columns(reason=pl.lit("this system holds no alarm rights"))
+        parts = [people, rights, beyond]
+        told = pl.concat([part.select(*REFUSALS) for part in parts])
         return told.unique().sort("person_id", "ref")
 
     def _states(

@@ -72,8 +72,10 @@ class ScimTarget(Target):
         self._groups = Groups(
             self._service, create=config.create_groups, removal=config.member_removal
         )
+        # two lanes would make one group twice: only one may where groups are made
+        lanes = 1 if config.create_groups else config.lanes
         self.capabilities = Capabilities(
-            dated_grants=False, grants_per_right="one", credentials="none", lanes=config.lanes
+            dated_grants=False, grants_per_right="one", credentials="none", lanes=lanes
         )
 
     def read(self) -> Iterator[Cardholder]:

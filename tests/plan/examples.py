@@ -34,6 +34,7 @@ from idsync.plan.target import Orders, Target, TargetPlan, plan_target
 NOW = datetime(2026, 10, 1, 6, tzinfo=UTC)
 DAY = timedelta(days=1)
 PAST, SOON, LATER = NOW - 300 * DAY, NOW + 30 * DAY, NOW + 400 * DAY
+GONE = NOW - DAY
 ZONE = ZoneInfo("Europe/Stockholm")
 LINKS = pl.Schema({"key": pl.String(), "person_id": pl.String()})
 
@@ -258,3 +259,32 @@ def brief(items: pl.DataFrame) -> list[tuple[str, str, str, bool, bool]]:
 def card(number: str, state: str = "active") -> Credential:
     """Return a card."""
     return Credential(number=number, state=state)  # type: ignore[arg-type]  # any state, from a table
+
+
+def removed(items: pl.DataFrame) -> list[tuple[str, str]]:
+    """(key, right) of grants that go and do not come back."""
+    gone = items.filter((pl.col("part") == "grant") & ~pl.col("shall"))
+    return sorted(gone.select("key", "ref").iter_rows())
+
+
+def given_to(items: pl.DataFrame) -> list[tuple[str, str]]:
+    """(key, right) of grants that shall be there and are not."""
+    new = items.filter((pl.col("part") == "grant") & pl.col("shall") & ~pl.col("was"))
+    return sorted(new.select("key", "ref").iter_rows())
+
+
+def suspended(items: pl.DataFrame) -> list[str]:
+    """Keys of cardholders that are suspended."""
+    return sorted(items.filter(pl.col("value_after") == "suspended")["key"].unique())
+
+
+def leaver(number: int | str = 1, **more: Any) -> dict[str, Any]:
+    """Somebody whose only job is over, with a grant of idsync's own."""
+    known: dict[str, Any] = {
+        "persons": [person(number)],
+        "jobs": [job(number, valid_to=GONE)],
+        "holders": [holder(number, grant(ENTRE))],
+        "owned": owned((number, grant(ENTRE))),
+        "links": links(number),
+    }
+    return {**known, **more}
