@@ -122,7 +122,9 @@ class Orders:
     ) -> None:
         """Do as `hold` in a transaction of the caller's."""
         waiting = {part.digest: part for part in parts}
-        known = {row.digest for row in connection.execute(select(approval.c.digest))}
+        known = dict(
+            row._tuple() for row in connection.execute(select(approval.c.digest, approval.c.state))
+        )
         connection.execute(
             update(approval).where(approval.c.digest.in_(list(used))).values(state="used")
         )
@@ -138,6 +140,8 @@ class Orders:
                 "base": part.base, "allowed": part.limit, "seen_at": now.isoformat(),
                 "state": "held", "approved_by": None, "approved_at": None, "reason": None,
             }  # fmt: skip
+            if known.get(digest) == "approved":
+                continue  # somebody let it go while this run was under way
             if digest in known:
                 connection.execute(
                     update(approval).where(approval.c.digest == digest).values(values)

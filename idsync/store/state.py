@@ -132,7 +132,10 @@ class State:
                 mine = connection.execute(text("select pg_try_advisory_lock(:n)"), {"n": RUN_LOCK})
                 if not mine.scalar():
                     raise busy
-                yield
+                try:
+                    yield
+                finally:
+                    connection.execute(text("select pg_advisory_unlock(:n)"), {"n": RUN_LOCK})
         else:
             yield
 
@@ -170,7 +173,7 @@ def open_state(url: str, *, create: bool = True, instance: str = "") -> State:
 def _engine(url: str, file: Path | None, create: bool) -> Engine:
     if file is None:
         return create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1))
-    if not file.exists():
+    if not file.exists() or (not create and file.stat().st_size == 0):
         if not create:
             return _with_manners(
                 create_engine(
@@ -212,6 +215,8 @@ def _with_manners(engine: Engine) -> Engine:
 def _prepare(engine: Engine, instance: str) -> None:
     with engine.connect() as connection:
         fresh = not engine.dialect.has_table(connection, meta.name)
+        if fresh and engine.dialect.name == "sqlite" and engine.dialect.get_table_names(connection):
+            raise IntegrityError("what stands at [idsync] state belongs to another program")
     if fresh:
         with engine.begin() as connection:
             metadata.create_all(connection)

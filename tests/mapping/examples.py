@@ -105,9 +105,7 @@ def catalogue(*rules: dict[str, Any]) -> Catalogue:
     return Catalogue(profiles=tuple(profiles), rules=tuple(made))
 
 
-def wish(
-    everybody: People, rules: Catalogue, now: datetime = NOW, ahead_days: int = 14
-) -> Desired:
+def wish(everybody: People, rules: Catalogue, now: datetime = NOW, ahead_days: int = 14) -> Desired:
     """Return what the rules give."""
     return desire(everybody, rules, now=now, zone=ZONE, ahead_days=ahead_days)
 

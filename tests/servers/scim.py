@@ -30,6 +30,7 @@ class _Quiet(WSGIRequestHandler):
 def _provider(page_limit: int, switches: frozenset[tuple[str, bool]]) -> ScimProvider:
     provider = load_default_provider()
     assert provider.config is not None
+    assert provider.config.filter is not None
     provider.config.filter.max_results = page_limit
     for feature, supported in switches:
         getattr(provider.config, feature).supported = supported
@@ -44,7 +45,7 @@ class ScimServer:
         application = BearerTokenApplication(
             InMemoryStorage(), provider, ScimService(provider), bearer_tokens=[TOKEN]
         )
-        self._server = make_server(
+        self._server: Any = make_server(
             "127.0.0.1", 0, application, threaded=True, request_handler=_Quiet
         )
         self._server.daemon_threads = True

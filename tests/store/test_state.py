@@ -42,7 +42,6 @@ def test_a_file_that_is_no_database_is_refused_and_left(tmp_path: Path, create: 
     assert file.read_bytes() == b"Hej!" * 500
 
 
-@pytest.mark.xfail(reason="tables are made in whatever SQLite file stands there")
 @pytest.mark.parametrize("create", [True, False])
 def test_the_database_of_another_program_is_refused_and_left(tmp_path: Path, create: bool) -> None:
     file = tmp_path / "other.db"

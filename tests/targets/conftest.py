@@ -16,7 +16,7 @@ from tests.fakes.scim_habits import Habits
 @pytest.fixture
 def scim_target(tmp_path: Path) -> Iterator[Callable[..., ScimTarget]]:
     """Make SCIM targets that are closed at the end."""
-    made = []
+    made: list[ScimTarget] = []
 
     def make(url: str, token: str, **settings: Any) -> ScimTarget:
         file = tmp_path / f"token-{len(made)}"
@@ -35,7 +35,7 @@ def fake_with(
     scim_target: Callable[..., ScimTarget],
 ) -> Iterator[Callable[..., tuple[FakeScim, ScimTarget]]]:
     """Start SCIM fakes with habits, each with a target that speaks to it."""
-    started = []
+    started: list[FakeScim] = []
 
     def start(habits: Habits | None = None, **settings: Any) -> tuple[FakeScim, ScimTarget]:
         fake = FakeScim(habits)

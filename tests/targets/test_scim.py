@@ -62,7 +62,7 @@ def either(request: pytest.FixtureRequest) -> Iterator[ScimServer]:
 
 
 def holder(
-    key: str = "1001", *refs: str, status: HolderStatus = "active", **attributes: str
+    key: str = "1001", *refs: str, status: HolderStatus = "active", **attributes: Any
 ) -> Cardholder:
     return Cardholder(
         key=key, status=status, grants=tuple(Grant(ref=ref) for ref in sorted(refs)), **attributes
@@ -76,7 +76,7 @@ def make_so(target: ScimTarget, after: Cardholder) -> Cardholder | None:
     return target.read_one(after.key or "")
 
 
-EVERYTHING = {
+EVERYTHING: dict[str, Any] = {
     "display_name": "Åsa Öberg-Ängström",
     "given_name": "Åsa",
     "family_name": "Öberg-Ängström",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ SERVICES = {
 
 
 def holder(
-    *refs: str, key: str = "1001", status: HolderStatus = "active", **attributes: str
+    *refs: str, key: str = "1001", status: HolderStatus = "active", **attributes: Any
 ) -> Cardholder:
     grants = tuple(Grant(ref=ref) for ref in sorted(refs))
     return Cardholder(key=key, status=status, grants=grants, **attributes)
@@ -70,6 +71,7 @@ def test_a_persons_whole_life_comes_out_right(fake_with: Start, name: str) -> No
         found = target.read_one("1001")
         assert found is not None
         assert (found.status, found.grants) == (wanted.status, wanted.grants)
+    assert found is not None
     assert (found.display_name, found.mail, found.department) == (
         "Åsa Ö", "asa@example.se", "Skola",
     )  # fmt: skip
@@ -267,7 +269,7 @@ def test_a_group_that_a_filter_does_not_show_is_left_all_the_same(fake_with: Sta
     fake.group("A")
     put(target, holder("A"))
     find = fake._filtered
-    fake._filtered = lambda all, text: [] if "displayName" in text else find(all, text)  # type: ignore[method-assign]  # one more habit
+    fake._filtered = lambda records, text: [] if "displayName" in text else find(records, text)  # type: ignore[method-assign]  # one more habit
     put(target, holder())
     assert fake.members("A") == []
 
