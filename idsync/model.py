@@ -281,7 +281,7 @@ def schema(cls: type, *keys: str) -> pl.Schema:
         "Boolean": pl.Boolean(),
         "Datetime": pl.Datetime("us", "UTC"),
     }
-    columns = {key: "String" for key in keys} | scalar_fields(cls)
+    columns = dict.fromkeys(keys, "String") | scalar_fields(cls)
     return pl.Schema({name: dtypes[kind] for name, kind in columns.items()})
 
 

@@ -63,6 +63,6 @@ def app() -> None:
     Reads connectors.toml in this folder, or the file that --config names.
 
     Exit codes: 0 done or nothing to do; 1 some people refused or unconfirmed; 2 usage or
-    configuration; 3 something is held; 4 a system is unavailable or a read incomplete;
-    5 the state or a file is damaged or was altered.
+    configuration; 3 something is held, or a saved plan no longer fits; 4 a system is
+    unavailable or a read incomplete; 5 the state or a file is damaged or was altered.
     """

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from idsync.cli.common import opened, operator, options, print_json, reason_options, say, vars_of
+from idsync.cli.console import opened, operator, options, print_json, reason_options, say, vars_of
 
 
 @click.command()

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from idsync.cli.common import Progress, opened, options, print_json, print_table, say
+from idsync.cli.console import Progress, opened, options, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from idsync.config import Config
+    from idsync.service.reading import SourceRead
 
 
 @click.command()
@@ -53,7 +58,19 @@ def command(config: Path, as_json: bool) -> int:
             }
         )  # fmt: skip
         return 0 if sound else 4
-    say(f"{config}: {len(checked.profiles)} profiles, {len(checked.rules)} rules, sound.")
+    profiles, rules = len(checked.profiles), len(checked.rules)
+    say(f"{config}: {profiles} profiles, {rules} rules; the configuration is sound.")
+    _show(checked, reads, held, able, failures)
+    return 0 if sound else 4
+
+
+def _show(
+    checked: Config,
+    reads: dict[str, SourceRead],
+    held: dict[str, int],
+    able: dict[str, dict[str, object]],
+    failures: dict[str, str],
+) -> None:
     rows = [
         [
             name,
@@ -70,13 +87,12 @@ def command(config: Path, as_json: bool) -> int:
             name,
             table.type,
             held[name],
-            "ok" if name in holdings else "FAILED",
+            "FAILED" if name in failures else "ok",
             failures.get(name) or _able(able[name]),
         ]
         for name, table in checked.targets.items()
     ]
     print_table("Targets", ["target", "type", "cardholders", "", "can"], rows)
-    return 0 if sound else 4
 
 
 def _able(capabilities: dict[str, object]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from idsync.cli.common import Progress, print_json, print_table, say, vars_of
+from idsync.cli.console import Progress, print_json, print_table, say, vars_of
 
 if TYPE_CHECKING:
     from idsync.config import Config
@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--people", default=2000, show_default=True, type=click.IntRange(100, 1_000_000))
+@click.option(
+    "--people",
+    default=2000,
+    show_default=True,
+    type=click.IntRange(100, 1_000_000),
+    help="How many people are in its HR file.",
+)
 @click.option("--seed", default=7, show_default=True, help="Another number, another city.")
 @click.option(
     "--folder",
@@ -98,7 +104,7 @@ class _Story:
         self.heading(3, "The plan: what would change, and why  (idsync plan)")
         if not self.as_json:
             show_targets(header["targets"], done=False)
-            show_changes(seen.plan, seen.people.persons)
+            show_changes(seen.plan, seen.people)
         self.heading(4, "Applied within the brakes  (idsync sync)")
         first = sync(self.config, self.state, self.progress, step=self.progress.step).document()
         self.progress.end()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from idsync.cli.common import opened, options, print_json, say
+from idsync.cli.console import opened, options, print_json, say
 
 
 @click.command()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from idsync.cli.common import Progress, opened, options, print_json, print_table, say
+from idsync.cli.console import Progress, opened, options, print_json, print_table, say
 
 if TYPE_CHECKING:
     import polars as pl
@@ -56,8 +56,8 @@ def command(target: str | None, as_csv: bool, config: Path, as_json: bool) -> in
     departments = departments.sort("len", "target", "department", descending=[True, False, False])
     rows = departments.head(20).rows()
     print_table("By department", ["target", "department", "rows"], rows)
-    print_table("The first of them", ["target", "class", "what", "name", "key", "department", "why"],
-                found.select(COLUMNS).head(25).rows())  # fmt: skip
+    names = ["target", "class", "what", "name", "key", "department", "why"]
+    print_table("The first of them", names, found.select(COLUMNS).head(25).rows())
     if found.height > 25:
         say(f"… and {found.height - 25} more: --json or --csv lists all.")
     for name, reason in failures.items():

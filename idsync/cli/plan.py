@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from idsync.cli.common import Progress, opened, options, print_json, say
+from idsync.cli.console import Progress, opened, options, print_json, say
 
 
 @click.command()
@@ -60,9 +60,7 @@ def command(
         header = plan.header()
         show_sources(header["sources"])
         show_targets(header["targets"], done=False)
-        show_changes(
-            dataclasses.replace(plan, items=plan.items.filter(chosen)), seen.people.persons
-        )
+        show_changes(dataclasses.replace(plan, items=plan.items.filter(chosen)), seen.people)
         show_held(header["held"])
         _show_set_aside(plan.refusals.height, seen.people.set_aside.height)
         if plan.outcome == "no-change":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from idsync.cli.common import (
+from idsync.cli.console import (
     opened,
     operator,
     options,

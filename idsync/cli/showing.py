@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from idsync.cli.common import print_table, say
+from idsync.cli.console import print_table, say
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-    import polars as pl
-
+    from idsync.mapping.correlate import People
     from idsync.plan.document import Plan
     from idsync.service.revoking import Closed
 
@@ -53,23 +52,21 @@ def show_held(held: list[dict[str, Any]]) -> None:
     """Show what waits for a person, and how to let it go."""
     for part in held:
         say(
-            f"HELD: {part['scope']}: {part['people']} of {part['base']} people would be "
-            f"{part['direction']} access, the brake lets {part['limit']} through.\n"
+            f"HELD: {part['scope']}: {part['people']} people would be {part['direction']} access; "
+            f"{part['base']} hold any there now, and the brake lets {part['limit']} through.\n"
             "      Look at it with `idsync plan`; let it go with: "
             f'idsync approve {part["digest"][:12]} --reason "…"'
         )
 
 
-def show_changes(plan: Plan, persons: pl.DataFrame) -> None:
+def show_changes(plan: Plan, people: People) -> None:
     """Show the first changes, with names for those whose names may be shown."""
-    import polars as pl
+    from idsync.plan.target import shown_attributes
 
     if plan.items.is_empty():
         return
-    names = persons.select(
-        person_id="id", name=pl.when(pl.col("protection") == "none").then("display_name")
-    )
-    shown = plan.items.filter(pl.col("part") != "attribute").join(names, on="person_id", how="left")
+    names = shown_attributes(people).select("person_id", name="display_name")
+    shown = plan.items.join(names, on="person_id", how="left", maintain_order="left")
     rows = [
         [
             row["target"],
@@ -88,8 +85,9 @@ def show_changes(plan: Plan, persons: pl.DataFrame) -> None:
 def _what(row: dict[str, Any]) -> str:
     if row["part"] == "grant":
         sign = "~" if row["was"] and row["shall"] else "+" if row["shall"] else "-"
-        until = row["to_after"] if row["shall"] else row["to_before"]
-        return f"{sign} {row['ref']}" + (f" (ends {until:%Y-%m-%d %H:%M}Z)" if until else "")
+        return f"{sign} {row['ref']}"
+    if row["part"] == "attribute":
+        return f"{row['ref']} is written anew"
     name = "cardholder" if row["part"] == "status" else f"card {row['ref']}"
     return f"{name}: {row['value_before']} → {row['value_after']}"
 
@@ -113,7 +111,8 @@ def show_run(document: dict[str, Any]) -> None:
         "partial": "Done, but for the people named above; the next run tries again.",
         "incomplete": "Done as far as it is safe: what could not be read is not acted on.",
     }
-    say(f"{words[document['outcome']]} {document['writes']} writes.")
+    writes = document["writes"]
+    say(f"{words[document['outcome']]} {writes} write{'' if writes == 1 else 's'}.")
 
 
 def show_closed(order: int, person: str, closed: list[Closed], zone: ZoneInfo) -> None:

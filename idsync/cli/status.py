@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from idsync.cli.common import local_time, opened, options, print_json, print_table, say, vars_of
+from idsync.cli.console import local_time, opened, options, print_json, print_table, say, vars_of
 
 
 @click.command()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from idsync.cli.common import Progress, opened, options, print_json
+from idsync.cli.console import Progress, opened, options, print_json
 
 
 @click.command()

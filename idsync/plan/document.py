@@ -93,15 +93,10 @@ class Plan:
 
     def counts(self) -> dict[str, dict[str, int]]:
         """For each target: people created, updated, revoked, unchanged and held; and the rest."""
-        kinds = per_change(self.items)
-        counted = {
-            (target, kind): count
-            for target, kind, count in kinds.filter(~pl.col("held"))
-            .group_by("target", "action")
-            .agg(pl.len())
-            .iter_rows()
-        }
-        held = dict(kinds.filter("held").group_by("target").agg(pl.len()).iter_rows())
+        kinds = per_change(self.go).group_by("target", "action").agg(pl.len())
+        counted = {(target, kind): count for target, kind, count in kinds.iter_rows()}
+        waiting = self.items.filter(pl.col("held").is_not_null())
+        held = dict(waiting.group_by("target").agg(pl.col("key").n_unique()).iter_rows())
         refused = dict(self.refusals.group_by("target").agg(pl.len()).iter_rows())
         return {
             name: {
@@ -136,7 +131,7 @@ class Plan:
             },
             "held": [asdict(part) for part in self.held],
             "refusals": self.refusals.to_dicts(),
-            "adopt": _ledger_lines(self.adopt),
+            "adopt": [json.loads(line) for line in _ledger_lines(self.adopt)],
             "writes": 0,
         }  # fmt: skip
 
@@ -158,12 +153,9 @@ def read_saved(text: str) -> dict[str, Any]:
     """
     try:
         document = json.loads(text)
-        lines = "".join(
-            json.dumps(change, ensure_ascii=False, separators=(",", ":")) + "\n"
-            for change in document.pop("changes")
-        )
+        lines = "".join(_compact(change) + "\n" for change in document.pop("changes"))
         contents = {name: source["content"] for name, source in document["sources"].items()}
-        told = "\n".join(document["adopt"])
+        told = "\n".join(_compact(grant) for grant in document["adopt"])
         if document["format"] != FORMAT:
             raise IntegrityError("this is not a plan of a format that this version reads")
         sound = _digest_of_texts(document["config"], contents, told, lines) == document["digest"]
@@ -172,6 +164,11 @@ def read_saved(text: str) -> dict[str, Any]:
     if not sound:
         raise IntegrityError("this plan was altered after it was made: make a new one")
     return dict(document)
+
+
+def _compact(told: object) -> str:
+    """JSON as polars writes it, so that a digest over it can be computed again."""
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
 
 
 def _contents(sources: Mapping[str, SourceState]) -> dict[str, str]:

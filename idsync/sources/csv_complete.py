@@ -87,7 +87,7 @@ def prove(content: Content, rows: int, config: CsvConfig) -> str:
         raise Incomplete(f"{config.path}: no rows: nobody at all is never everybody")
     proofs = []
     if content.trailer is not None:
-        proofs.append(_agree(content.trailer, rows, f"{config.path}: trailer"))
+        proofs.append(_agree(content.trailer, rows, f"{config.path.name}: trailer"))
     if config.control:
         control = read_file(config.control, max_mb=1).data.decode("ascii", "replace").strip()
         proofs.append(_agree(_number(control, str(config.control)), rows, str(config.control)))

@@ -122,9 +122,8 @@ class Orders:
     ) -> None:
         """Do as `hold` in a transaction of the caller's."""
         waiting = {part.digest: part for part in parts}
-        known = dict(
-            row._tuple() for row in connection.execute(select(approval.c.digest, approval.c.state))
-        )
+        states = connection.execute(select(approval.c.digest, approval.c.state))
+        known = {row.digest: row.state for row in states}
         connection.execute(
             update(approval).where(approval.c.digest.in_(list(used))).values(state="used")
         )
@@ -173,8 +172,9 @@ class Orders:
         """
         fitting = [part for part in self.waiting() if part.digest.startswith(start.lower())]
         if len(start) < 8 or len(fitting) != 1:
+            several = len(start) >= 8 and len(fitting) > 1
             raise ConfigError(
-                f"{len(fitting) if len(start) >= 8 else 'no'} held part has this digest: "
+                f"{'more than one' if several else 'no'} held part has this digest: "
                 "`idsync status` lists what waits; write at least 8 signs of its digest"
             )
         with self._engine.begin() as connection:

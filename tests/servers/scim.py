@@ -48,7 +48,6 @@ class ScimServer:
         self._server: Any = make_server(
             "127.0.0.1", 0, application, threaded=True, request_handler=_Quiet
         )
-        self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}/v2"
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), daemon=True
