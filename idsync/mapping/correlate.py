@@ -78,7 +78,8 @@ def correlate(
     """
     records = _records(reads)
     records = _components(records, matching.keys)
-    records = _identify(records, links, persons_before, matching, instance, _anchors(reads))
+    records = _known(records, links, persons_before, matching.fingerprint)
+    records = _identify(records, matching.fingerprint, instance, _anchors(reads))
     accepted = records.filter(pl.col("reason").is_null())
     owners = accepted.select("source", "key", person_id="id").unique()
     persons, disagreements = _merge(accepted, matching, list(reads))
@@ -135,58 +136,64 @@ def _components(records: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
             return labelled
 
 
-def _identify(
+def _known(
     records: pl.DataFrame,
     links: pl.DataFrame,
     persons_before: pl.DataFrame,
-    matching: Matching,
-    instance: UUID,
-    anchors: list[str],
+    fingerprint: Sequence[str],
 ) -> pl.DataFrame:
-    """Give every component its person id, or the reason why it has none."""
-    known = records.join(
-        links.select(source="system", key="value", known="person_id"),
+    """Add who each record was (`linked`), and who it still is (`known`)."""
+    linked = records.join(
+        links.select(source="system", key="value", linked="person_id"),
         on=["source", "key"], how="left", maintain_order="left",
     )  # fmt: skip
-    known = _forget_reused(known, persons_before, matching.fingerprint)
-    per_source = known.group_by("label", "source").agg(keys=pl.col("key").n_unique(), rows=pl.len())
-    doubtful = per_source.group_by("label").agg(
-        two_keys=(pl.col("keys") > 1).any(), two_faces=(pl.col("rows") > pl.col("keys")).any()
+    if not fingerprint:
+        return linked.with_columns(known="linked", reused=pl.lit(False))
+    faces = persons_before.select(linked="id", **{f"{name}_before": name for name in fingerprint})
+    differs = pl.any_horizontal(
+        [
+            _told(name) & _told(f"{name}_before") & (pl.col(name) != pl.col(f"{name}_before"))
+            for name in fingerprint
+        ]
     )
-    summary = known.group_by("label", maintain_order=True).agg(
-        anchored=pl.col("source").is_in(anchors).any(),
-        ids=pl.col("known").drop_nulls().n_unique(),
-        known_id=pl.col("known").drop_nulls().first(),
-        first_source=pl.col("source").first(),
-        first_key=pl.col("key").first(),
-        reused=pl.col("reused").any(),
-        face=pl.concat_str(
-            [pl.col(name).drop_nulls().first().fill_null("") for name in matching.fingerprint]
-        )
-        if matching.fingerprint
-        else pl.lit("").first(),
+    compared = linked.join(faces, on="linked", how="left", maintain_order="left")
+    # one record with another face is enough: the whole component describes somebody new
+    reused = differs.fill_null(False).any().over("label")
+    return (
+        compared.with_columns(reused=reused)
+        .with_columns(known=pl.when(~pl.col("reused")).then("linked"))
+        .drop([f"{name}_before" for name in fingerprint])
     )
-    summary = summary.join(doubtful, on="label", how="left", maintain_order="left")
-    taken = pl.col("known_id").is_first_distinct() | pl.col("known_id").is_null()
+
+
+def _told(name: str) -> pl.Expr:
+    return pl.col(name).fill_null("") != ""
+
+
+def _identify(
+    known: pl.DataFrame, fingerprint: Sequence[str], instance: UUID, anchors: list[str]
+) -> pl.DataFrame:
+    """Give every component its person id, or the reason why it has none."""
+    summary = _summary(known, fingerprint, anchors)
+    claims = pl.len().over(pl.when("anchored").then("known_id"))
     summary = summary.with_columns(
         reason=pl.when(~pl.col("anchored")).then(pl.lit("unmatched"))
         .when("two_keys").then(pl.lit("one source has two records with the same key attribute"))
         .when("two_faces").then(pl.lit("one source describes the same record in two ways"))
+        .when("two_humans").then(pl.lit("records with the same key attribute are of two people"))
         .when(pl.col("ids") > 1).then(pl.lit("two persons known before now look like one"))
-        .when(~taken).then(pl.lit("a person known before now looks like two"))
+        .when(pl.col("known_id").is_not_null() & (claims > 1))
+        .then(pl.lit("a person known before now looks like two"))
     )  # fmt: skip
     fresh = summary.filter(pl.col("reason").is_null() & pl.col("known_id").is_null())
+    names = [
+        f"person:{source}:{key}" + (f":{face}" if reused else "")
+        for source, key, reused, face in fresh.select(
+            "first_source", "first_key", "reused", "face"
+        ).iter_rows()
+    ]
     minted = fresh.select(
-        "label",
-        minted=pl.Series(
-            [
-                str(uuid5(instance, f"person:{source}:{key}" + (f":{face}" if reused else "")))
-                for source, key, reused, face in fresh.select(
-                    "first_source", "first_key", "reused", "face"
-                ).iter_rows()
-            ],
-            dtype=pl.String,
-        ),
+        "label", minted=pl.Series([str(uuid5(instance, name)) for name in names], dtype=pl.String)
     )
     decided = summary.join(minted, on="label", how="left").select(
         "label", "reason", id=pl.coalesce("known_id", "minted")
@@ -194,29 +201,28 @@ def _identify(
     return known.join(decided, on="label", how="left", maintain_order="left")
 
 
-def _forget_reused(
-    known: pl.DataFrame, persons_before: pl.DataFrame, fingerprint: Sequence[str]
-) -> pl.DataFrame:
-    """Drop a known id where the record now describes another human being."""
-    if not fingerprint:
-        return known.with_columns(reused=pl.lit(False))
-    faces = persons_before.select(known="id", **{f"{name}_before": name for name in fingerprint})
-    differs = pl.any_horizontal(
-        [
-            (pl.col(name).fill_null("") != "")
-            & (pl.col(f"{name}_before").fill_null("") != "")
-            & (pl.col(name) != pl.col(f"{name}_before"))
-            for name in fingerprint
-        ]
+def _summary(known: pl.DataFrame, fingerprint: Sequence[str], anchors: list[str]) -> pl.DataFrame:
+    """One row a component: what must be known to decide who it is, whatever the order of rows."""
+    per_source = known.group_by("label", "source").agg(keys=pl.col("key").n_unique(), rows=pl.len())
+    doubtful = per_source.group_by("label").agg(
+        two_keys=(pl.col("keys") > 1).any(), two_faces=(pl.col("rows") > pl.col("keys")).any()
     )
-    compared = known.join(faces, on="known", how="left", maintain_order="left").with_columns(
-        reused=differs.fill_null(False)
+    # a component worth an id has one key a source: the order of sources settles it all
+    ordered = known.sort(~pl.col("source").is_in(anchors), "source")
+    told = [pl.col(name).filter(_told(name)) for name in fingerprint]
+    humans = pl.any_horizontal([values.n_unique() > 1 for values in told]) if told else False
+    faces = [values.min().fill_null("") for values in told]
+    summary = ordered.group_by("label", maintain_order=True).agg(
+        anchored=pl.col("source").is_in(anchors).any(),
+        ids=pl.col("known").drop_nulls().n_unique(),
+        known_id=pl.col("known").drop_nulls().min(),
+        first_source=pl.col("source").first(),
+        first_key=pl.col("key").first(),
+        reused=pl.col("reused").any(),
+        two_humans=humans,
+        face=pl.concat_str(faces) if faces else pl.lit(""),
     )
-    # one record with another face is enough: the whole component describes somebody new
-    reused = pl.col("reused").any().over("label")
-    return compared.with_columns(known=pl.when(~reused).then("known"), reused=reused).drop(
-        [f"{name}_before" for name in fingerprint]
-    )
+    return summary.join(doubtful, on="label", how="left", maintain_order="left")
 
 
 def _merge(
@@ -323,7 +329,7 @@ def _set_aside(records: pl.DataFrame) -> pl.DataFrame:
     doubtful = pl.col("reason").is_not_null() & (pl.col("reason") != "unmatched")
     return (
         records.filter(doubtful)
-        .select("source", "key", "reason", person_id="known")
+        .select("source", "key", "reason", person_id="linked")
         .unique()
         .sort("source", "key")
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -40,7 +41,14 @@ class Desired:
     catalogue: Catalogue
     zone: ZoneInfo
 
-    @property
+    @cached_property
+    def grants_by_target(self) -> dict[str, pl.DataFrame]:
+        """person, kind, ref, valid_from, valid_to: the grants of each target, split once."""
+        spelled = self.grants.join(self.rights, on="right").drop("right")
+        parts = spelled.partition_by("target", as_dict=True, include_key=False)
+        return {str(name): part for (name,), part in parts.items()}
+
+    @cached_property
     def rights(self) -> pl.DataFrame:
         """Row by row the rights that `right` counts: target, kind, ref."""
         columns = {"target": pl.String(), "kind": pl.String(), "ref": pl.String()}

@@ -40,21 +40,17 @@ def _with_keys(people: People, links: pl.DataFrame, key: str) -> pl.DataFrame:
     gone = links.join(people.persons, left_on="person_id", right_on="id", how="anti")
     departed = gone["person_id"].unique().sort()
     own = people.persons.select(person_id="id", wished=pl.col(key))
-    everyone = pl.concat([own["person_id"], departed]).to_frame().with_row_index("person")
+    everyone = pl.concat([own, departed.to_frame()], how="diagonal").with_row_index("person")
     tied = links
     if links["person_id"].is_duplicated().any():
         tied = links.sort("person_id", "key").unique("person_id", keep="first", maintain_order=True)
-    return (
-        everyone.join(own, on="person_id", how="left", maintain_order="left")
-        .join(
-            tied.select("person_id", tied="key"), on="person_id", how="left", maintain_order="left"
-        )
-        .select(
-            "person",
-            "person_id",
-            key=pl.coalesce("tied", pl.when(pl.col("wished") != "").then("wished")),
-            linked=pl.col("tied").is_not_null(),
-        )
+    return everyone.join(
+        tied.select("person_id", tied="key"), on="person_id", how="left", maintain_order="left"
+    ).select(
+        "person",
+        "person_id",
+        key=pl.coalesce("tied", pl.when(pl.col("wished") != "").then("wished")),
+        linked=pl.col("tied").is_not_null(),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 import polars as pl
 
@@ -123,7 +124,13 @@ class _Stage:
         rights = desired.rights.filter(pl.col("target") == target.name)
         able = target.capabilities.alarm_rights | (pl.col("kind") != "alarm")
         self.rights = rights.filter(able).select("right", "kind", "ref")
-        self.beyond = rights.filter(~able).select("right", "ref")
+        given = desired.grants_by_target.get(target.name)
+        nothing = pl.DataFrame(
+            schema={"person": pl.UInt32, "valid_from": pl.Int64, "valid_to": pl.Int64}
+            | {"kind": pl.String, "ref": pl.String}
+        )
+        self.given = given.filter(able) if given is not None else nothing
+        self.beyond = given.filter(~able) if given is not None else nothing
         self.keys, self.unknown = recognise(self.people, links, holdings.cardholders, target.key)
         self.revoked = self._rows_of(orders.revoked["person_id"])
         self.frozen = self._frozen_rows()
@@ -168,15 +175,14 @@ class _Stage:
         """What the rules give here: person, kind, ref, begin, end, valid_from."""
         decided = pl.concat([self.revoked, self.frozen])
         able = self.keys.select("person").filter(~pl.col("person").is_in(decided.implode()))
-        grants = self._given().join(able, on="person", how="semi")
+        grants = self.given
+        if able.height < self.people.persons.height:
+            grants = grants.join(able, on="person", how="semi")
         if not self.target.capabilities.dated_grants:
             grants = grants.filter(pl.col("valid_from") <= self.instant).with_columns(
                 valid_from=pl.lit(ALWAYS), valid_to=pl.lit(NEVER)
             )
         return grants.select("person", "kind", "ref", *self._interval())
-
-    def _given(self) -> pl.DataFrame:
-        return self.desired.grants.join(self.rights, on="right")
 
     def _kept(self) -> pl.DataFrame:
         """person, kind, ref that nobody can decide; of the revoked everything is decided."""
@@ -209,7 +215,7 @@ class _Stage:
 
     def _holders(self, actual: pl.DataFrame) -> pl.DataFrame:
         holding = actual.filter(self._in_force()).select("person").unique()
-        return holding.join(self.keys, on="person").select("person_id").sort("person_id")
+        return holding.join(self.keys, on="person").select("person_id")
 
     # ── ownership ───────────────────────────────────────────────────────────────────────
 
@@ -276,10 +282,10 @@ class _Stage:
 
     def _refusals(self, blocked: pl.DataFrame) -> pl.DataFrame:
         """person_id, ref, reason: who should get something here and does not."""
-        wishing = self._given().select("person").unique()
-        people = self.unknown.join(wishing, on="person", how="semi").with_columns(ref=pl.lit(""))
+        wishing = pl.col("person").is_in(self.given["person"].implode())
+        people = self.unknown.filter(wishing).with_columns(ref=pl.lit(""))
         rights = blocked.join(self.keys, on="person").with_columns(reason=pl.lit(BLOCKED))
-        beyond = self.desired.grants.join(self.beyond, on="right").join(self.keys, on="person")
+        beyond = self.beyond.join(self.keys, on="person")
         beyond = beyond.with_columns(reason=pl.lit("this system holds no alarm rights"))
         parts = [people, rights, beyond]
         told = pl.concat([part.select(*REFUSALS) for part in parts])
@@ -313,10 +319,7 @@ class _Stage:
 
     def _employed(self) -> pl.Series:
         """Persons who have an employment now or soon."""
-        until = self.people.employments["valid_to"]
-        current = self.people.employments.filter(until.is_null() | (until > self.now))
-        here = self.people.persons.join(current, left_on="id", right_on="person_id", how="semi")
-        return self._rows_of(here["id"])
+        return employed(self.people, self.now)
 
     def _attributes(self, wanted: pl.DataFrame, managed: pl.DataFrame) -> pl.DataFrame:
         """Released attributes that differ, for those who hold or shall hold something here.
@@ -335,3 +338,12 @@ class _Stage:
             managed.filter((wishing | hidden) & ~undecided),
             display_name_length=capabilities.display_name_length,
         )
+
+
+@lru_cache(maxsize=2)
+def employed(people: People, now: datetime) -> pl.Series:
+    """Return the rows of the persons who have an employment that is not over."""
+    until = people.employments["valid_to"]
+    current = people.employments.filter(until.is_null() | (until > now))
+    here = pl.col("id").is_in(current["person_id"].unique().implode())
+    return people.persons.with_row_index("person").filter(here)["person"]

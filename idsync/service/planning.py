@@ -111,7 +111,7 @@ def stored_people(config: Config, state: State) -> People:
         employments=load("employment", schema(Employment)),
         trainings=load("training_completion", schema(TrainingCompletion)),
         memberships=load("membership", schema(Membership)),
-        links=load("identity_link", schema(IdentityLink)),
+        links=pl.DataFrame(schema=schema(IdentityLink)),  # only reading asks who was who
         set_aside=load("set_aside", SET_ASIDE),
         disagreements=load("disagreement", DISAGREEMENTS),
         unmatched=pl.DataFrame(schema={"source": pl.String, "count": pl.UInt32}),

@@ -312,15 +312,21 @@ def test_a_file_that_may_not_be_read_is_unavailable(tmp_path: Path) -> None:
         os.seteuid(me)
 
 
-def test_a_file_that_grows_while_it_is_read_is_incomplete(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["appending", "overwriting"])
+def test_a_file_that_is_written_to_while_it_is_read_is_incomplete(tmp_path: Path, how: str) -> None:
     line = f"{ROWS[0]}\n".encode()
-    source = over(tmp_path, content(*ROWS).encode() + line * 200_000)
+    header = f"{HEADER}\n".encode()
+    source = over(tmp_path, header + line * 1_000_000)
     stop, begun = threading.Event(), threading.Event()
 
     def write() -> None:
-        with (tmp_path / "people.csv").open("ab", buffering=0) as file:
+        with (tmp_path / "people.csv").open("r+b", buffering=0) as file:
+            if how == "appending":
+                file.seek(0, os.SEEK_END)
             while not stop.is_set():
-                file.write(line)
+                if how == "overwriting":
+                    file.seek(0)
+                file.write(header)
                 begun.set()
 
     writer = threading.Thread(target=write)
