@@ -20,7 +20,7 @@ from idsync.service.planning import (
     assemble,
     desire_of,
     orders_of,
-    plan_one,
+    plan_all,
     stored_people,
     whoever,
 )
@@ -84,10 +84,8 @@ def whole_plan(folder: Path) -> Counts:
     people = stored_people(config, state)
     desired = desire_of(config, people, NOW)
     orders = orders_of(state, people)
-    plans = [
-        plan_one(config, state, desired, name, _holdings(folder, name), orders, NOW)
-        for name in config.targets
-    ]
+    holdings = {name: _holdings(folder, name) for name in config.targets}
+    plans = plan_all(config, state, desired, holdings, orders, NOW)
     plan = assemble(config, state, {}, plans, {}, NOW)
     document = plan.json()
     grants = plan.items.filter(pl.col("part") == "grant")

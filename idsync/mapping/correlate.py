@@ -48,6 +48,8 @@ class People:
     cannot be tied to one person for certain. Their access is neither widened nor removed.
     disagreements: person_id, attribute, sources: known values that differ.
     unmatched: source, count: records of training or group systems about nobody we know.
+    faces: everybody ever known, with the fingerprint alone: `persons_before` of the next read.
+        Whoever is away must be in it, or a reused number would make a newcomer of them.
     """
 
     persons: pl.DataFrame
@@ -60,6 +62,7 @@ class People:
     unmatched: pl.DataFrame
     trainings_known: bool = True
     memberships_known: bool = True
+    faces: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=schema(Person)))
 
 
 def correlate(
@@ -73,7 +76,7 @@ def correlate(
 ) -> People:
     """Return the people behind the records of all sources.
 
-    *links* ties keys of earlier reads to persons, *persons_before* is who they were,
+    *links* ties keys of earlier reads to persons, *persons_before* is who they were (`faces`),
     *instance* is the namespace of new ids: the same record always gets the same id.
     """
     records = _records(reads)
@@ -97,6 +100,7 @@ def correlate(
         .sort("source"),
         trainings_known=any("trainings" in kinds for kinds in reads.values()),
         memberships_known=any("memberships" in kinds for kinds in reads.values()),
+        faces=_faces(persons, persons_before, matching.fingerprint),
     )
 
 
@@ -164,6 +168,19 @@ def _known(
         .with_columns(known=pl.when(~pl.col("reused")).then("linked"))
         .drop([f"{name}_before" for name in fingerprint])
     )
+
+
+def _faces(
+    persons: pl.DataFrame, persons_before: pl.DataFrame, fingerprint: Sequence[str]
+) -> pl.DataFrame:
+    """Everybody ever known: what is known of the fingerprint now, or else was known before."""
+    columns = ["id", *fingerprint]
+    both = pl.concat([persons.select(columns), persons_before.select(columns)])
+    found = both.group_by("id").agg(
+        pl.col(name).filter(_told(name)).first() for name in fingerprint
+    )
+    absent = [pl.lit(None, pl.String).alias(n) for n in schema(Person) if n not in columns]
+    return found.with_columns(absent).select(*schema(Person)).sort("id")
 
 
 def _told(name: str) -> pl.Expr:

@@ -7,6 +7,7 @@ microseconds, with the ends of the scale for "always" and "never ends".
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -21,6 +22,9 @@ from idsync.mapping.correlate import People
 ALWAYS = -(2**62)
 NEVER = 2**62
 INSTANT = pl.Datetime("us", "UTC")
+NOBODY_PASSED = pl.DataFrame(
+    schema={"person": pl.UInt32, "passed_from": INSTANT, "passed_to": INSTANT}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,23 +284,30 @@ def _with_training(
         return pl.concat(
             [free, windows.filter(pl.col("rule").is_in(rows)).with_columns(certain=pl.lit(False))]
         )
-    last = expiries(people, now)
-    demanding = windows.filter(pl.col("rule").is_in(rows))
+    courses = {course for _, rule in demands for course in rule.requires}
+    last = expiries(people, now, courses).partition_by("course_id", as_dict=True)
+    passed = {str(course): rows for (course,), rows in last.items()}
+    demanding = windows.filter(pl.col("rule").is_in(rows)).partition_by("rule", as_dict=True)
     narrowed = [
-        _narrowed(demanding.filter(pl.col("rule") == row), rule, last, zone)
+        _narrowed(demanding[row,], rule, passed, zone)
         for row, rule in demands
+        if (row,) in demanding
     ]
     return pl.concat([free, *narrowed])
 
 
-def expiries(people: People, now: datetime) -> pl.DataFrame:
-    """person, course_id, passed_from, passed_to: the last expiry of each course a person passed.
+def expiries(people: People, now: datetime, courses: Collection[str]) -> pl.DataFrame:
+    """person, course_id, passed_from, passed_to: the last expiry of each of *courses*.
 
-    A course completed after *now* has not been passed yet.
+    One row a person and course passed. A course completed after *now* has not been passed yet.
     """
     persons = people.persons.select(person_id="id").with_row_index("person")
     return (
-        people.trainings.filter(_passed() & (pl.col("completed_at").fill_null(now) <= now))
+        people.trainings.filter(
+            pl.col("course_id").is_in(sorted(courses))
+            & _passed()
+            & (pl.col("completed_at").fill_null(now) <= now)
+        )
         .join(persons, on="person_id", how="inner")
         .group_by("person", "course_id")
         .agg(
@@ -310,11 +321,11 @@ def expiries(people: People, now: datetime) -> pl.DataFrame:
 
 
 def _narrowed(
-    windows: pl.DataFrame, rule: Rule, last: pl.DataFrame, zone: ZoneInfo
+    windows: pl.DataFrame, rule: Rule, last: Mapping[str, pl.DataFrame], zone: ZoneInfo
 ) -> pl.DataFrame:
     columns = windows.columns
     for course in rule.requires:
-        passed = last.filter(pl.col("course_id") == course).select(
+        passed = last.get(course, NOBODY_PASSED).select(
             "person",
             passed=pl.lit(True),
             passed_from=_micro("passed_from", ALWAYS),

@@ -47,7 +47,9 @@ class Case:
     @cached_property
     def passed(self) -> pl.DataFrame:
         """The last expiry of each course that the person passed."""
-        return expiries(self.people, self.now)
+        return expiries(
+            self.people, self.now, self.people.trainings["course_id"].unique().to_list()
+        )
 
     def truth(self, condition: Condition, row: int) -> bool | None:
         """Return whether *condition* holds for an employment; None: nobody can say."""

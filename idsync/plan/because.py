@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import polars as pl
 
@@ -107,8 +107,8 @@ def _basis(backed: pl.DataFrame, desired: Desired) -> pl.Series:
 
 def local_day(instants: pl.Series, zone: str) -> pl.Series:
     """Return the last local day before each instant: an end at midnight is the day before."""
-    local = instants.dt.offset_by("-1us").dt.convert_time_zone(zone)
-    return local.dt.strftime("%Y-%m-%d")
+    before = instants - timedelta(microseconds=1)
+    return before.dt.convert_time_zone(zone).dt.date().cast(pl.String)
 
 
 def _taken(items: pl.DataFrame, desired: Desired, now: datetime) -> pl.DataFrame:
@@ -116,7 +116,8 @@ def _taken(items: pl.DataFrame, desired: Desired, now: datetime) -> pl.DataFrame
     losing = items.filter((pl.col("effect") == "losing") | (pl.col("value_after") == "suspended"))
     asked = losing.select("person_id").unique()
     known = desired.people.persons.select(person_id="id", known=pl.lit(True))
-    ends = desired.people.employments.group_by("person_id").agg(
+    theirs = desired.people.employments.join(asked, on="person_id", how="semi")
+    ends = theirs.group_by("person_id").agg(
         open=(pl.col("valid_to").is_null() | (pl.col("valid_to") > now)).any(),
         last=pl.col("valid_to").max(),
     )

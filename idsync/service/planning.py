@@ -57,10 +57,8 @@ def look(config: Config, state: State, now: datetime, progress: Progress) -> Loo
     desired = desire_of(config, people, now)
     holdings, failures = read_targets(config, progress)
     orders = orders_of(state, people)
-    plans = []
-    for name, held in holdings.items():
-        progress(f"comparing {name}")
-        plans.append(plan_one(config, state, desired, name, held, orders, now))
+    progress("comparing")
+    plans = plan_all(config, state, desired, holdings, orders, now)
     plan = assemble(config, state, reads, plans, failures, now)
     return Look(plan=plan, people=people, desired=desired, reads=reads, holdings=holdings)
 
@@ -211,6 +209,24 @@ def plan_one(
         now=now,
         seed=int(now.timestamp()),
     )
+
+
+def plan_all(
+    config: Config,
+    state: State,
+    desired: Desired,
+    holdings: Mapping[str, Holdings],
+    orders: Orders,
+    now: datetime,
+) -> list[TargetPlan]:
+    """Return what must change in every target, planned side by side."""
+    desired.grants_by_target  # noqa: B018 - split once, before the threads share it
+
+    def one(name: str) -> TargetPlan:
+        return plan_one(config, state, desired, name, holdings[name], orders, now)
+
+    with ThreadPoolExecutor(max(1, len(holdings))) as pool:
+        return list(pool.map(one, holdings))
 
 
 def limits_of(config: Config) -> dict[Direction, Limit]:

@@ -32,7 +32,7 @@ from tests.mapping.examples import (
 )
 from tests.mapping.test_rules import courses_, jobs_, rules_
 
-NEEDS = {"requires": ("brand",), "grace_days": 14}
+NEEDS: dict[str, Any] = {"requires": ("brand",), "grace_days": 14}
 
 
 def told(*rows: Any, asked: bool = True, now: datetime = NOW, **rule: Any) -> Explanation:
@@ -79,7 +79,7 @@ def test_every_employment_that_gives_a_right_is_told() -> None:
     [
         (passed(), "brand passed, valid for good"),
         (passed(valid_to=end("2026-12-31")), "brand passed, valid to 2026-12-31 and 14 days"),
-        (passed(valid_to=end("2026-05-25")), "brand expired 2026-05-25, 14 days of grace to 2026-06-08"),
+        (passed(valid_to=end("2026-05-25")), "expired 2026-05-25, 14 days of grace to 2026-06-08"),
         (None, "brand not yet passed, 14 days of grace to 2026-06-09"),
     ],
 )  # fmt: skip
@@ -146,7 +146,8 @@ def test_a_right_that_begins_later_says_when() -> None:
             "rule r0 asks that primary is True; the employment as Kock in Ängen has primary false",
         ),
         ({"valid_to": end("2026-05-31")}, {}, "the employment as Kock in Ängen ended 2026-05-31"),
-        ({"valid_from": begin("2026-08-17")}, {}, "the employment as Kock in Ängen begins 2026-08-17"),
+        ({"valid_from": begin("2026-08-17")}, {"lead_days": 0},
+         "the employment as Kock in Ängen begins 2026-08-17"),
         (
             {"valid_from": begin("2026-08-17")},
             {"lead_days": 7},

@@ -121,7 +121,7 @@ def test_the_union_gives_an_instant_where_some_employment_does_and_no_other(
 # ── leave ───────────────────────────────────────────────────────────────────────────────
 
 
-LEAVE = {"leave_from": begin("2026-05-20"), "leave_to": end("2026-06-30")}
+LEAVE: dict[str, Any] = {"leave_from": begin("2026-05-20"), "leave_to": end("2026-06-30")}
 
 
 @pytest.mark.parametrize(
