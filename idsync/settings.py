@@ -87,7 +87,8 @@ SecretField = Annotated[Secret, BeforeValidator(Secret.parse)]
 
 
 def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
-    return (info.context or {}).get("folder", Path()) / path
+    folder: Path = (info.context or {}).get("folder", Path())
+    return folder / path
 
 
 def _zone(value: Any, info: ValidationInfo) -> ZoneInfo:  # noqa: ANN401 - whatever TOML holds

@@ -18,6 +18,7 @@ import polars as pl
 from idsync.mapping.catalogue import Catalogue, Rule
 from idsync.mapping.conditions import Test, column, expression, glob_pattern, tests
 from idsync.mapping.correlate import People
+from idsync.mapping.union import blocks_of, union_of_shared
 
 ALWAYS = -(2**62)
 NEVER = 2**62
@@ -76,7 +77,7 @@ def desire(
         & (pl.col("valid_from") <= horizon)
         & (pl.col("valid_from") < pl.col("valid_to"))
     )
-    certain = _blocks(
+    certain = blocks_of(
         bases.filter("certain").select("person", "profile", "valid_from", "valid_to"), "profile"
     )
     doubtful = bases.filter(~pl.col("certain")).select("person", "profile").unique()
@@ -85,7 +86,7 @@ def desire(
         "person", "right", "valid_from", "valid_to", "block"
     )
     return Desired(
-        grants=_union_of_shared(grants, spelled),
+        grants=union_of_shared(grants, spelled),
         kept=doubtful.join(spelled, on="profile", how="inner").select("person", "right").unique(),
         bases=bases.drop("profile"),
         people=people,
@@ -354,9 +355,6 @@ def days_later(instant: pl.Expr, days: int, zone: ZoneInfo) -> pl.Expr:
     return local.dt.convert_time_zone("UTC").to_physical().fill_null(ALWAYS)
 
 
-# ── union ───────────────────────────────────────────────────────────────────────────────
-
-
 def _spelled(catalogue: Catalogue) -> pl.DataFrame:
     """profile, right: what each profile gives, as rows of the catalogue."""
     position = {right: row for row, right in enumerate(catalogue.rights)}
@@ -366,50 +364,3 @@ def _spelled(catalogue: Catalogue) -> pl.DataFrame:
         for right in dict.fromkeys(profile.rights)
     ]
     return pl.DataFrame(pairs, schema={"profile": pl.UInt32, "right": pl.UInt32}, orient="row")
-
-
-def _union_of_shared(grants: pl.DataFrame, spelled: pl.DataFrame) -> pl.DataFrame:
-    """Unite what two profiles give; a right of one profile alone is one row a person already."""
-    shared = spelled.filter(pl.col("right").is_duplicated())["right"].unique()
-    if shared.is_empty():
-        return _first(grants)
-    mixed = pl.col("right").is_in(shared.implode())
-    # a later block of one profile may touch a block of another: all of them are united
-    return pl.concat(
-        [_first(grants.filter(~mixed)), _first(_blocks(grants.filter(mixed), "right"))]
-    )
-
-
-def _first(blocks: pl.DataFrame) -> pl.DataFrame:
-    """The earliest block of each person and right.
-
-    Windows that are over have been left out before, so the earliest block is the one in
-    force now, if any is. A gap is never bridged: nobody opens doors between two jobs.
-    """
-    return blocks.filter(pl.col("block") == 0).drop("block")
-
-
-def _blocks(windows: pl.DataFrame, what: str) -> pl.DataFrame:
-    """Windows that touch made one, with the number of the `block` for each person and *what*."""
-    columns = ["person", what, "valid_from", "valid_to"]
-    windows = windows.select(columns)
-    packed = pl.col("person").cast(pl.UInt64) * 2**32 + pl.col(what)
-    many = windows.select(packed.is_duplicated()).to_series()
-    single = windows.filter(~many)
-    alone = single.with_columns(block=pl.lit(0, pl.UInt32))
-    if single.height == windows.height:
-        return alone
-    blocks = (
-        windows.filter(many)
-        .sort("person", what, "valid_from")
-        .with_columns(reached=pl.col("valid_to").cum_max().over("person", what))
-        .with_columns(
-            gap=(pl.col("valid_from") > pl.col("reached").shift(1).over("person", what)).fill_null(
-                False
-            )
-        )
-        .with_columns(block=pl.col("gap").cast(pl.UInt32).cum_sum().over("person", what))
-        .group_by("person", what, "block", maintain_order=True)
-        .agg(pl.col("valid_from").min(), pl.col("valid_to").max())
-    )
-    return pl.concat([alone, blocks.select(alone.columns)])

@@ -178,6 +178,7 @@ def people_frames(people: People) -> dict[str, pl.DataFrame]:
     """Return the stored tables of people; each begins with the column it is looked up by."""
     return {
         "person": people.persons,
+        "face": people.faces,  # of everybody ever known: a reused number is told by it
         "employment": people.employments.select("person_id", pl.exclude("person_id")),
         "training_completion": people.trainings,
         "membership": people.memberships,

@@ -83,7 +83,7 @@ def whoever(config: Config, state: State, reads: Mapping[str, SourceRead], now: 
         cast(Reads, believed),
         matching_of(config),
         links=state.frames.load("identity_link", schema(IdentityLink)),
-        persons_before=state.frames.load("person", schema(Person)),
+        persons_before=state.frames.load("face", schema(Person)),
         instance=state.instance,
         now=now,
     )

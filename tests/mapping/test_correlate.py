@@ -235,6 +235,16 @@ def test_a_number_given_to_another_human_being_does_not_give_the_person_away() -
     assert after.links["person_id"].to_list() == after.persons["id"].to_list()
 
 
+def test_a_stale_record_beside_a_reused_number_does_not_give_the_person_away() -> None:
+    stale = [{"key": "u", "employee_number": "n1"}]
+    before = Reading(hr=[record("1", birth_date="1980-01-01")], directory=stale).people()
+    after = Reading(
+        hr=[record("1", birth_date="1999-09-09")], directory=stale, before=before
+    ).people()
+    assert after.persons.height == 1
+    assert ids(after)["n1"] != ids(before)["n1"]
+
+
 def test_a_fingerprint_that_becomes_unknown_is_no_other_human_being() -> None:
     before = Reading(hr=[record("1", birth_date="1980-01-01")]).people()
     for unknown in (None, ""):

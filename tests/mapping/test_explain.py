@@ -196,6 +196,15 @@ def test_what_nobody_can_say_is_neither_given_nor_refused() -> None:
     assert "no source says who has passed it" in found.sentences[1]
 
 
+def test_an_explanation_changes_at_the_very_instant_at_which_access_does() -> None:
+    ends = begin("2026-06-15")
+    rows = job(valid_from=begin("2026-06-01")), job(suffix="b", leave_from=begin("2026-06-05"))
+    newcomer = told(rows[0], now=ends, **NEEDS)
+    assert newcomer.rights[0]["why_not"]
+    away = told(rows[1], now=ends, suspend_after_days=10)
+    assert "is on leave from 2026-06-05" in away.rights[0]["why_not"][0]
+
+
 def test_the_closest_employment_is_the_one_told_of() -> None:
     ended = job(valid_to=end("2026-05-31"))
     other = job(suffix="b", job_code="2", title="Lärare")
