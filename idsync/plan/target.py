@@ -176,7 +176,7 @@ class _Stage:
         decided = pl.concat([self.revoked, self.frozen])
         able = self.keys.select("person").filter(~pl.col("person").is_in(decided.implode()))
         grants = self.given
-        if able.height < self.people.persons.height:
+        if decided.len() or self.unknown.height:
             grants = grants.join(able, on="person", how="semi")
         if not self.target.capabilities.dated_grants:
             grants = grants.filter(pl.col("valid_from") <= self.instant).with_columns(

@@ -206,6 +206,12 @@ def test_the_revoked_open_nothing_and_it_is_confirmed(
     assert city.after(city.plan()).plan().items.is_empty()
 
 
+def test_the_revoked_open_nothing_however_many_others_have_left() -> None:
+    theirs = leaver(jobs=[job(1)], holders=[holder(1, grant(ENTRE))]) | {"links": links(1, 2, 3)}
+    items = City(**theirs, revoked=["id-1"]).plan().items
+    assert removed(items) == [("n1", "ENTRÉ")]
+
+
 def test_the_revoked_are_suspended_though_never_linked() -> None:
     city = City(
         persons=[person(1)], jobs=[job(1)], revoked=["id-1"], holders=[holder(1, grant(KITCHEN))]
