@@ -85,7 +85,7 @@ def correlate(
     records = _identify(records, matching.fingerprint, instance, _anchors(reads))
     accepted = records.filter(pl.col("reason").is_null())
     owners = accepted.select("source", "key", person_id="id").unique()
-    persons, disagreements = _merge(accepted, matching, list(reads))
+    persons, disagreements = _merge(accepted, matching, list(reads), persons_before)
     return People(
         persons=persons,
         employments=_employments(reads, owners),
@@ -173,12 +173,11 @@ def _known(
 def _faces(
     persons: pl.DataFrame, persons_before: pl.DataFrame, fingerprint: Sequence[str]
 ) -> pl.DataFrame:
-    """Everybody ever known: what is known of the fingerprint now, or else was known before."""
-    columns = ["id", *fingerprint]
+    """Everybody ever known: fingerprint and mark as known now, or else as known before."""
+    names = list(dict.fromkeys([*fingerprint, "protection"]))
+    columns = ["id", *names]
     both = pl.concat([persons.select(columns), persons_before.select(columns)])
-    found = both.group_by("id").agg(
-        pl.col(name).filter(_told(name)).first() for name in fingerprint
-    )
+    found = both.group_by("id").agg(pl.col(name).filter(_told(name)).first() for name in names)
     absent = [pl.lit(None, pl.String).alias(n) for n in schema(Person) if n not in columns]
     return found.with_columns(absent).select(*schema(Person)).sort("id")
 
@@ -243,7 +242,7 @@ def _summary(known: pl.DataFrame, fingerprint: Sequence[str], anchors: list[str]
 
 
 def _merge(
-    accepted: pl.DataFrame, matching: Matching, order: list[str]
+    accepted: pl.DataFrame, matching: Matching, order: list[str], before: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """One row a person: each attribute from the most believed source that knows it."""
     persons = accepted.select("id").unique(maintain_order=True)
@@ -273,27 +272,35 @@ def _merge(
             .filter(pl.col("values") > 1)
             .select(person_id="id", attribute=pl.lit(name), sources="sources")
         )
-    persons = persons.with_columns(protection=_strictest(accepted, persons))
+    persons = persons.with_columns(protection=_strictest(accepted, persons, before))
     columns = schema(Person)
     report = {"person_id": pl.String(), "attribute": pl.String(), "sources": pl.String()}
     found = pl.concat([pl.DataFrame(schema=report), *disagreements])
     return persons.select(*columns).cast(columns).sort("id"), found.sort("person_id", "attribute")
 
 
-def _strictest(accepted: pl.DataFrame, persons: pl.DataFrame) -> pl.Series:
-    """The strictest mark any source gives; unknown is protected where a source carries marks."""
+def _strictest(accepted: pl.DataFrame, persons: pl.DataFrame, before: pl.DataFrame) -> pl.Series:
+    """The strictest mark any source gives, or else the last one known.
+
+    A mark that was never known is protected where any source carries marks.
+    """
     carried = accepted.filter(pl.col("protection").is_not_null())
-    if carried.is_empty():
-        return pl.Series("protection", ["none"] * persons.height, dtype=pl.String)
     strictness = {"": 0, "none": 0, "secrecy_marking": 1, "protected_registration": 2}
     marks = carried.group_by("id").agg(
         mark=pl.col("protection").replace_strict(strictness, default=1, return_dtype=pl.Int32).max()
     )
+    known = before.filter(pl.col("protection").is_not_null()).select(
+        "id",
+        last=pl.col("protection").replace_strict(strictness, default=1, return_dtype=pl.Int32),
+    )
+    never_known = 0 if carried.is_empty() else 1
     names = {0: "none", 1: "secrecy_marking", 2: "protected_registration"}
     return (
         persons.select("id")
-        .join(marks, on="id", how="left", maintain_order="left")["mark"]
-        .fill_null(1)
+        .join(marks, on="id", how="left", maintain_order="left")
+        .join(known, on="id", how="left", maintain_order="left")
+        .select(pl.coalesce("mark", "last").fill_null(never_known))
+        .to_series()
         .replace_strict(names, return_dtype=pl.String)
         .alias("protection")
     )

@@ -159,6 +159,15 @@ def test_the_strictest_protection_stands(
     assert people.persons["protection"].to_list() == [expected]
 
 
+@pytest.mark.parametrize("mark", ["none", "secrecy_marking", "protected_registration"])
+def test_a_mark_that_is_not_told_any_longer_stays_as_it_was(mark: str) -> None:
+    entry = [{"key": "u", "employee_number": "n1"}]
+    before = Reading(hr=[record("1", protection=mark)], directory=entry).people()
+    after = Reading(hr=[record("2", protection="none")], directory=entry, before=before).people()
+    marks = dict(after.persons.select("employee_number", "protection").iter_rows())
+    assert marks == {"n1": mark, "n2": "none"}
+
+
 def test_an_unknown_mark_protects_where_others_carry_marks() -> None:
     people = Reading(hr=[record("1", protection="none"), record("2")]).people()
     assert dict(people.persons.select("employee_number", "protection").iter_rows()) == {
