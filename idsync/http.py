@@ -16,10 +16,9 @@ import json
 import ssl
 import threading
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from http.cookiejar import DefaultCookiePolicy
 from ipaddress import ip_address
 from pathlib import Path
@@ -29,10 +28,14 @@ from urllib.parse import quote, urlsplit
 import requests
 import urllib3
 from pydantic import AfterValidator
+from requests.auth import HTTPDigestAuth
 
 from idsync.errors import ConfigError, ConnectorError, Denied, Refused, Unavailable
+from idsync.http_answers import Answer, RawAnswer, parse_json, retry_after_s
 from idsync.http_transport import Transport, within
 from idsync.settings import Secret
+
+__all__ = ["Answer", "Api", "RawAnswer", "UrlField", "check_url", "path_of"]
 
 RETURNED = frozenset({400, 404, 405, 409, 410, 412, 422, 428, 501})
 """Statuses that are handed to the caller, who knows what they mean for the record."""
@@ -40,7 +43,6 @@ RETURNED = frozenset({400, 404, 405, 409, 410, 412, 422, 428, 501})
 WAIT = frozenset({408, 425, 429})
 """Statuses below 500 that ask for patience."""
 
-LONGEST_WAIT_S = 3600.0
 CHUNK_BYTES = 16 * 1024
 
 
@@ -83,74 +85,15 @@ def path_of(*parts: str) -> str:
     return "/".join(quote(part, safe="") for part in parts)
 
 
-# ── answers ─────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A success (2xx), or one of `RETURNED`. `body` is parsed JSON, None if there is none."""
-
-    status: int
-    body: Any = None
-    etag: str = ""
-
-    @property
-    def ok(self) -> bool:
-        """Whether the service says that it did what was asked."""
-        return 200 <= self.status < 300
-
-
-def parse_json(data: bytes) -> Any:  # noqa: ANN401 - whatever the service sends
-    """Return the value of a JSON text; ValueError for what two readers could read differently.
-
-    That is: not UTF-8, NaN and infinities, a key that stands twice in one object, text
-    that is no Unicode, or nesting without end.
-    """
-    try:
-        text = data.decode("utf-8-sig")
-        value = json.loads(text, object_pairs_hook=_without_twins, parse_constant=_no_constant)
-    except RecursionError:
-        raise ValueError("nested too deep") from None
-    if "\\ud" in text or "\\uD" in text:
-        json.dumps(value, ensure_ascii=False).encode()
-    return value
-
-
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key stands twice")
-    return found
-
-
-def _no_constant(name: str) -> Any:  # noqa: ANN401 - it never returns
-    raise ValueError(f"{name} is not JSON")
-
-
-def retry_after_s(value: str | None) -> float | None:
-    """Return a Retry-After header in seconds from now, 0 to 3600; None if it says nothing.
-
-    It is seconds or a date (RFC 9110, 10.2.3).
-    """
-    if value is None:
-        return None
-    try:
-        if value.strip().isdecimal():
-            seconds = float(value)
-        else:
-            moment = parsedate_to_datetime(value)
-            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-            seconds = (moment - datetime.now(UTC)).total_seconds()
-    except (ValueError, OverflowError):
-        return None
-    return min(max(seconds, 0.0), LONGEST_WAIT_S)
-
-
 # ── calls ───────────────────────────────────────────────────────────────────────────────
 
 
 class Api:
-    """A web API that speaks JSON, reached at one address with one token.
+    """A web API that speaks JSON (or, by `raw`, anything), reached at one address with one login.
+
+    The login is *token* in an Authorization header: `Bearer`, another *scheme*, or, with
+    *user*, the password of HTTP Basic or Digest (*digest*). `client_certificate` is a PEM
+    file with certificate and key. *returned* are the statuses that only the caller can judge.
 
     May be called from several threads at once. Work begins at the first call: the
     authorities of *ca_file* (or else the system's) and the token are read then. A token
@@ -162,22 +105,33 @@ class Api:
         url: str,
         *,
         token: Secret | None = None,
+        scheme: str = "Bearer",
+        user: str | None = None,
+        digest: bool = False,
         ca_file: Path | None = None,
+        client_certificate: Path | None = None,
         timeout_s: float = 30.0,
         deadline_s: float = 120.0,
         max_bytes: int = 64 * 1024 * 1024,
         media_type: str = "application/json",
         connections: int = 8,
+        returned: frozenset[int] = RETURNED,
     ) -> None:
         self.url = check_url(url)
         self._token = token
+        self._scheme = scheme
+        self._user = user
+        self._digest = digest
         self._ca_file = ca_file
+        self._client_certificate = client_certificate
+        self._returned = returned
         self._timeout_s = timeout_s
         self._deadline_s = deadline_s
         self._max_bytes = max_bytes
         self._media_type = media_type
         self._connections = connections
-        self._bearer: str | None = None
+        self._login: str | None = None
+        self._digest_auth: HTTPDigestAuth | None = None
         self._session: requests.Session | None = None
         self._opening = threading.Lock()
 
@@ -199,26 +153,62 @@ class Api:
             Refused: another status that says no.
             ConfigError: the token or the authorities cannot be read.
         """
-        where = f"{urlsplit(self.url).netloc}: {method} {path.partition('/')[0]}"
-        session = self._open()
-        sent = {"Authorization": self._authorization(), **(headers or {})}
+        where = self._where(method, path)
+        sent = dict(headers or {})
         if body is not None:
             sent["Content-Type"] = self._media_type
+        data = None if body is None else json.dumps(body, ensure_ascii=False)
+        with self._sent(where, method, path, query, data, sent) as response:
+            return self._judge(where, response)
+
+    def raw(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        data: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> RawAnswer:
+        """Return the answer to one request as bytes; raises as `call` does."""
+        where = self._where(method, path)
+        with self._sent(where, method, path, query, data, dict(headers or {})) as response:
+            self._require_judgeable(where, response)
+            named = {name.lower(): value for name, value in response.headers.items()}
+            return RawAnswer(response.status_code, self._read(where, response), named)
+
+    def _where(self, method: str, path: str) -> str:
+        first = path.partition("/")[0].partition("?")[0]
+        return f"{urlsplit(self.url).netloc}: {method} {first}".rstrip()
+
+    @contextmanager
+    def _sent(
+        self,
+        where: str,
+        method: str,
+        path: str,
+        query: Mapping[str, str | int] | None,
+        data: str | bytes | None,
+        headers: Mapping[str, str],
+    ) -> Iterator[requests.Response]:
+        session = self._open()
         try:
+            sent = {"Authorization": self._authorization(), **headers}
             with (
                 within(self._deadline_s),
                 session.request(
                     method,
-                    f"{self.url}/{path}",
+                    f"{self.url}/{path}" if path else self.url,
                     params=query,
-                    data=None if body is None else json.dumps(body, ensure_ascii=False).encode(),
+                    data=data.encode() if isinstance(data, str) else data,
                     headers={name: value for name, value in sent.items() if value},
+                    auth=self._digest_login(),
                     timeout=(self._timeout_s, self._timeout_s),
                     allow_redirects=False,
                     stream=True,
                 ) as response,
             ):
-                return self._judge(where, response)
+                yield response
         except ConnectorError:
             raise
         except UnicodeError:
@@ -253,32 +243,67 @@ class Api:
 
     def _context(self) -> ssl.SSLContext:
         try:
-            return ssl.create_default_context(cafile=self._ca_file)
+            context = ssl.create_default_context(cafile=self._ca_file)
         except (OSError, ValueError):
             raise ConfigError(
                 f"ca_file {self._ca_file} holds no certificates that can be read: "
                 "check the path, its rights, and that it is PEM"
             ) from None
+        if self._client_certificate is not None:
+            try:
+                context.load_cert_chain(self._client_certificate)
+            except (OSError, ValueError):
+                raise ConfigError(
+                    f"client_certificate {self._client_certificate} cannot be used: it has to be "
+                    "a PEM file with the certificate and its key, without a password"
+                ) from None
+        return context
 
     def _authorization(self) -> str:
-        if self._token is None:
+        if self._token is None or self._digest:
             return ""
-        bearer = self._bearer
-        if bearer is None:
-            token = self._token.reveal()
-            if not token.isascii() or not token.isprintable() or " " in token:
-                raise ConfigError(
-                    "the token holds line breaks or other signs that no header can carry: "
-                    "store the token alone"
-                )
-            self._bearer = bearer = f"Bearer {token}"
-        return bearer
+        if self._login is None:
+            token = self._secret(self._token)
+            if self._user is None:
+                self._login = f"{self._scheme} {token}"
+            else:
+                pair = b64encode(f"{self._user}:{token}".encode()).decode()
+                self._login = f"Basic {pair}"
+        return self._login
+
+    def _digest_login(self) -> HTTPDigestAuth | None:
+        """One for each thread's session would forget the nonce; requests keeps it by thread."""
+        if self._token is None or not self._digest:
+            return None
+        if self._digest_auth is None:
+            self._digest_auth = HTTPDigestAuth(self._user or "", self._secret(self._token))
+        return self._digest_auth
+
+    def _secret(self, token: Secret) -> str:
+        secret = token.reveal()
+        plain = self._user is None  # a password may hold anything but line breaks
+        if not secret.isprintable() or (plain and (not secret.isascii() or " " in secret)):
+            raise ConfigError(
+                "the token holds line breaks or other signs that no header can carry: "
+                "store the token alone"
+            )
+        return secret
 
     def _judge(self, where: str, response: requests.Response) -> Answer:
+        self._require_judgeable(where, response)
+        said = f"{where}: answered {response.status_code}"
+        body = self._parse(said, response, self._read(where, response))
+        return Answer(response.status_code, body, response.headers.get("ETag", ""))
+
+    def _require_judgeable(self, where: str, response: requests.Response) -> None:
+        """Raise for every status that means the same for every caller."""
         status = response.status_code
         if status == 401:
-            self._bearer = None
-            raise Denied(f"{where}: answered 401, the token is not accepted: renew it")
+            self._login = self._digest_auth = None
+            what = "the token is" if self._user is None else "the user name and password are"
+            raise Denied(f"{where}: answered 401, {what} not accepted: renew it")
+        if status in self._returned:
+            return
         if status == 403:
             raise Denied(f"{where}: answered 403: give idsync's account the right to do this")
         if 300 <= status < 400:
@@ -288,15 +313,13 @@ class Api:
             )
         if status == 507:
             raise Refused(f"{where}: answered 507, the service is full: check its licence and disk")
-        if status in WAIT or (status >= 500 and status not in RETURNED):
+        if status in WAIT or status >= 500:
             raise Unavailable(
                 f"{where}: answered {status}: idsync tries again later",
                 retry_after_s(response.headers.get("Retry-After")),
             )
-        if status >= 400 and status not in RETURNED:
+        if status >= 400:
             raise Refused(f"{where}: answered {status}: compare the url with the service's manual")
-        body = self._parse(f"{where}: answered {status}", response, self._read(where, response))
-        return Answer(status, body, response.headers.get("ETag", ""))
 
     def _read(self, where: str, response: requests.Response) -> bytes:
         """Return the decompressed body, reading no further than the cap."""

@@ -32,7 +32,7 @@ CredentialState: TypeAlias = Literal[
     "active", "suspended", "lost", "stolen", "damaged", "destroyed",
     "expired", "inactive", "returned", "stock",
 ]  # fmt: skip
-GrantKind: TypeAlias = Literal["access", "alarm"]
+GrantKind: TypeAlias = Literal["access", "alarm", "competency"]
 HolderStatus: TypeAlias = Literal["active", "suspended"]
 
 
@@ -121,7 +121,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """One right in one target: an access level or group, or an alarm authority.
+    """One right in one target: an access level or group, an alarm authority, or a competency.
 
     `ref` is the target's own name of the right. Two grants are equal when right and
     interval are equal; the reasons do not take part.
@@ -151,6 +151,12 @@ class Cardholder:
     `key` is the correlation key: the value by which the target's record is tied to a
     person. It is None for a record that carries none (made by hand, or a tag without
     any holder: then `native_id` is "" too). `native_id` is the system's own id.
+
+    Two fields say that what is shown is not the whole truth, in words without personal
+    data; both are "" where it is. `pending`: the system has not answered the last write
+    yet, and what is shown is how it shall be. `amiss`: it does not hold everywhere as
+    shown, since the system refused the last write later, or one of several cards lacks a
+    right; an empty change (before = after) sends it again and sets it right.
     """
 
     key: str | None
@@ -164,6 +170,8 @@ class Cardholder:
     credentials: tuple[Credential, ...] = ()
     grants: tuple[Grant, ...] = ()
     version: str = field(default="", compare=False)
+    pending: str = field(default="", compare=False)
+    amiss: str = field(default="", compare=False)
 
 
 ATTRIBUTES = ("display_name", "given_name", "family_name", "mail", "department")
@@ -232,23 +240,6 @@ class Outcome:
 
     status: Literal["confirmed", "submitted", "refused", "unknown"]
     reason: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Capabilities:
-    """What a target can hold, and its limits. Data, not code."""
-
-    dated_grants: bool  # a grant can carry from and until
-    grants_per_right: Literal["one", "many"] = (
-        "one"  # can one right be held twice, with other dates
-    )
-    credentials: Literal["none", "read", "write"] = "none"  # write: their state can be changed
-    alarm_rights: bool = False
-    granularity: Literal["second", "minute", "day"] = "second"
-    attributes: tuple[str, ...] = ATTRIBUTES
-    display_name_length: int | None = None
-    lanes: int = 1  # how many people may be written at the same time, each lane its own connection
-    offline_hours: int = 0  # how long an offline lock may honour a revoked tag
 
 
 # ── tables ──────────────────────────────────────────────────────────────────────────────

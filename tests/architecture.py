@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROMISES = ("sources", "targets")
-WORDS = ("errors", "model")
+WORDS = ("errors", "model", "capabilities")
 ADAPTERS_SEE = (*WORDS, "settings", "http")
 EVERYTHING = (
     *WORDS, "settings", "http", "config", "mapping", "plan", "store", "apply", "package",
@@ -23,6 +23,7 @@ MAY_SEE: dict[str, tuple[str, ...]] = {
     "__main__": ("cli",),
     "errors": (),
     "model": (),
+    "capabilities": ("errors", "model"),
     "settings": WORDS,
     "http": (*WORDS, "settings"),
     "sources": ADAPTERS_SEE,
@@ -41,13 +42,17 @@ MAY_SEE: dict[str, tuple[str, ...]] = {
 sees the promise alone: a connector is known to its own files, and found by entry point."""
 
 ONLY_IN: dict[str, tuple[str, ...]] = {
-    "sqlalchemy": ("store",),
-    "sqlite3": ("store", "targets.local"),  # the local target is an access system of its own
+    "sqlalchemy": ("store", "targets.salto", "targets.sql"),
+    "sqlite3": ("store", "targets.local", "targets.work"),  # they keep a file of their own
     "psycopg": ("store",),
     "requests": ("http",),
     "urllib3": ("http",),
     "ldap3": ("sources.ldap",),
     "pyasn1": ("sources.ldap",),
+    "zeep": ("targets.onvif",),
+    "uhppoted": ("targets.uhppote",),
+    "fpdf": ("targets.work",),
+    "defusedxml": ("targets.arx", "targets.file"),
     "tenacity": ("apply",),  # one layer retries
     "click": ("cli",),
     "rich": ("cli",),

@@ -23,7 +23,7 @@ import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from idsync import model
+from idsync import capabilities, model
 from idsync.cli.app import COMMANDS, app
 from idsync.config import tables as file_tables
 from idsync.mapping import conditions
@@ -244,7 +244,7 @@ def _option(parameter: click.Parameter, context: click.Context) -> tuple[str, st
 CLASSES = (
     model.Person, model.Employment, model.TrainingCompletion, model.Membership, model.IdentityLink,
     model.Cardholder, model.Credential, model.Grant, model.Reason, model.Change, model.Outcome,
-    model.Capabilities,
+    capabilities.Capabilities,
 )  # fmt: skip
 
 

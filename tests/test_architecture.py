@@ -129,9 +129,9 @@ PLANTED = {
         "config/connectors.py", "import idsync.store", "config may not import store",
     ),
     "a file without a place": ("engine.py", "", "engine has no place in the table"),
-    "SQL outside the store": ("plan/diff.py", "from sqlalchemy import text", "only store may"),
+    "SQL outside the store": ("plan/diff.py", "from sqlalchemy import text", "only store and"),
     "SQLite in another target": (
-        "targets/acme.py", "import sqlite3", "only store and targets.local may",
+        "targets/acme.py", "import sqlite3", "only store and targets.local and",
     ),
     "requests in a connector": ("sources/csv.py", "import requests", "only http may"),
     "retries in a connector": ("sources/csv.py", "import tenacity.wait", "only apply may"),

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from idsync.errors import ConfigError, Denied, Refused, Unavailable
-from idsync.http import Api, check_url, parse_json, path_of, retry_after_s
+from idsync.http import Api, check_url, path_of
+from idsync.http_answers import parse_json, retry_after_s
 from idsync.settings import Secret
 from tests.fakes.scim import TOKEN, FakeScim
 from tests.fakes.scim_habits import Trouble

@@ -8,9 +8,9 @@ from functools import lru_cache
 
 import polars as pl
 
+from idsync.capabilities import Capabilities
 from idsync.mapping.correlate import People
 from idsync.mapping.rules import ALWAYS, NEVER, Desired, microseconds
-from idsync.model import Capabilities
 from idsync.plan.attributes import attribute_items, protected, shown_attributes
 from idsync.plan.because import with_reasons
 from idsync.plan.difference import difference
@@ -336,7 +336,7 @@ class _Stage:
             self.people,
             self.holdings.cardholders,
             managed.filter((wishing | hidden) & ~undecided),
-            display_name_length=capabilities.display_name_length,
+            display_name_length=capabilities.lengths.get("display_name"),
         )
 
 

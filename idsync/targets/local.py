@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Literal
 
+from idsync.capabilities import profile
 from idsync.errors import ConfigError, IdsyncError, Incomplete, Refused, Unavailable
 from idsync.model import (
-    Capabilities,
     Cardholder,
     Change,
     Credential,
@@ -57,13 +57,7 @@ class LocalTarget(Target):
         create: bool | None = None  # may the file be made; by default only where initial is given
         rights: Literal["open", "closed"] = "open"  # open: takes in a new right when it is used
 
-    capabilities = Capabilities(
-        dated_grants=True,
-        grants_per_right="many",
-        credentials="write",
-        alarm_rights=True,
-        granularity="second",
-    )
+    capabilities = profile("local-1")
 
     def __init__(self, config: Config) -> None:
         may_create = config.initial is not None if config.create is None else config.create

@@ -14,9 +14,10 @@ from typing import Literal
 
 from pydantic import Field
 
+from idsync.capabilities import profile
 from idsync.errors import Refused, Unavailable
 from idsync.http import Api, UrlField
-from idsync.model import Capabilities, Cardholder, Change, Grant, Outcome
+from idsync.model import Cardholder, Change, Grant, Outcome
 from idsync.settings import PathField, SecretField, Settings
 from idsync.targets import Target
 from idsync.targets.scim_groups import Groups, Removal
@@ -74,9 +75,7 @@ class ScimTarget(Target):
         )
         # two lanes would make one group twice: only one may where groups are made
         lanes = 1 if config.create_groups else config.lanes
-        self.capabilities = Capabilities(
-            dated_grants=False, grants_per_right="one", credentials="none", lanes=lanes
-        )
+        self.capabilities = profile("scim-2.0", lanes=lanes)
 
     def read(self) -> Iterator[Cardholder]:
         """Yield every user with the groups they are in; see `Target.read`."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-from idsync.model import Cardholder, Grant
+from idsync.model import Cardholder, Credential, Grant
 from idsync.targets import Target
 
 AWKWARD_KEYS = (
@@ -32,15 +33,24 @@ OTHER_VALUES: dict[str, Any] = {
 
 
 def someone(target: Target, key: str = "1001", grants: tuple[Grant, ...] = ()) -> Cardholder:
-    """Return a made-up cardholder with every attribute that the system takes."""
-    return Cardholder(key=key, grants=grants, **fitting(target, VALUES))
+    """Return a made-up cardholder with every attribute that the system takes.
+
+    Where rights hang on cards, with the card `card_of` gives them.
+    """
+    on_cards = target.capabilities.rights_on == "credential"
+    cards = (Credential(number=card_of(key)),) if on_cards else ()
+    return Cardholder(key=key, credentials=cards, grants=grants, **fitting(target, VALUES))
+
+
+def card_of(key: str) -> str:
+    """Return the card number that the kit gives the person with this key: the same every time."""
+    return str(8_000_000 + zlib.crc32(key.encode()) % 999_983)
 
 
 def fitting(target: Target, values: dict[str, Any]) -> dict[str, Any]:
     """Return those of *values* that the system takes, no longer than it takes them."""
-    limits = {"display_name": target.capabilities.display_name_length}
     return {
-        name: value[: limits.get(name)]
+        name: value[: target.capabilities.lengths.get(name)]
         for name, value in values.items()
         if name in target.capabilities.attributes
     }

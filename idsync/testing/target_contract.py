@@ -158,6 +158,8 @@ class TargetContract(TargetKit):
             assert found == value, f"{name} is not what was put"
 
     def test_an_attribute_can_be_emptied(self, target: Target) -> None:
+        if not target.capabilities.attributes:
+            return
         name = target.capabilities.attributes[-1]
         before = self._given(target, someone(target))
         emptied: dict[str, Any] = {name: ""}
@@ -167,6 +169,8 @@ class TargetContract(TargetKit):
     def test_attributes_not_named_are_left_alone(
         self, target: Target, rights: tuple[str, ...]
     ) -> None:
+        if not target.capabilities.attributes:
+            return
         before = self._given(target, someone(target))
         (name, value), *_ = fitting(target, OTHER_VALUES).items()
         others = [other for other in target.capabilities.attributes if other != name]
@@ -262,7 +266,8 @@ class TargetContract(TargetKit):
             return
         ours = self._given(target, someone(target))
         stranger(Cardholder(key=ours.key, credentials=(card,)))
-        assert only(target, ours.key).credentials == (card,), "a card is not shown"
+        shown = Counter(only(target, ours.key).credentials)
+        assert shown == Counter((*ours.credentials, card)), "a card is not shown"
 
     def test_credentials_are_blocked_and_returned(self, target: Target, stranger: Stranger) -> None:
         one, two = Credential(number="70001"), Credential(number="70002")
@@ -276,12 +281,12 @@ class TargetContract(TargetKit):
         states: tuple[CredentialState, ...] = ("suspended", "active")
         for state in states:
             before = only(target, ours.key)
-            cards = (replace(one, state=state), two)
+            cards = (*ours.credentials, replace(one, state=state), two)
             self._put(target, before, replace(before, credentials=cards))
             found = only(target, ours.key).credentials
             assert Counter(found) == Counter(cards), f"the cards are not as put: {state}"
         others = only(target, other.key).credentials
-        assert [card.state for card in others] == ["active"], "somebody else's card was changed"
+        assert {card.state for card in others} == {"active"}, "somebody else's card was changed"
 
     # ── reading ─────────────────────────────────────────────────────────────────────────
 

@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from idsync.capabilities import Capabilities
 from idsync.errors import Refused
-from idsync.model import Capabilities, Cardholder, Change
+from idsync.model import Cardholder, Change
 from idsync.targets import Target
 from idsync.testing.cardholders import only
 

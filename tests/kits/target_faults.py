@@ -9,8 +9,9 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
+from idsync.capabilities import Capabilities
 from idsync.errors import Unavailable
-from idsync.model import ATTRIBUTES, Capabilities, Cardholder, Change, Outcome
+from idsync.model import ATTRIBUTES, Cardholder, Change, Outcome
 from idsync.targets.local import LocalTarget
 from idsync.targets.local_system import LocalSystem
 from idsync.testing.cardholders import VALUES
@@ -176,14 +177,14 @@ class DropsDatesItDeclaresItHasNot(ForgetsDates):
 
 
 class DropsKindsItDeclaresItHasNot(Tampering):
-    capabilities = replace(LocalTarget.capabilities, alarm_rights=False)
+    capabilities = replace(LocalTarget.capabilities, kinds=("access",))
 
     def tamper(self, change: Change) -> Change:
         return _doors_only(change)
 
 
 class DropsCardsItDeclaresItHasNot(Tampering):
-    capabilities = replace(LocalTarget.capabilities, credentials="none")
+    capabilities = replace(LocalTarget.capabilities, credential=())
 
     def tamper(self, change: Change) -> Change:
         return replace(change, after=replace(change.after, credentials=()))

@@ -10,12 +10,12 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from idsync.capabilities import Capabilities
 from idsync.mapping.catalogue import Catalogue, Profile, Right, Rule
 from idsync.mapping.conditions import parse
 from idsync.mapping.correlate import People
 from idsync.mapping.rules import Desired, desire
 from idsync.model import (
-    Capabilities,
     Cardholder,
     Credential,
     Employment,
@@ -39,7 +39,10 @@ ZONE = ZoneInfo("Europe/Stockholm")
 LINKS = pl.Schema({"key": pl.String(), "person_id": pl.String()})
 
 CAN = Capabilities(
-    dated_grants=True, grants_per_right="many", credentials="write", alarm_rights=True
+    dated_grants=True,
+    grants_per_right="many",
+    credential=("read", "update"),
+    kinds=("access", "alarm"),
 )
 HALL = Target(
     name="hall", controller="stadskontoret", key="employee_number",

@@ -67,7 +67,7 @@ def cities(draw: st.DrawFn) -> City:
         CAN,
         dated_grants=draw(st.booleans()),
         grants_per_right=draw(st.sampled_from(["one", "many"])),
-        credentials=draw(st.sampled_from(["read", "write"])),
+        credential=draw(st.sampled_from([("read",), ("read", "update")])),
     )
     target = replace(
         HALL, capabilities=capabilities, contacted=draw(st.booleans()),

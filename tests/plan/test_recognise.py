@@ -168,7 +168,7 @@ def test_nothing_is_shown_that_is_not_released() -> None:
 
 
 def test_a_long_name_is_cut_to_what_the_target_can_hold() -> None:
-    target = replace(HALL, capabilities=replace(CAN, display_name_length=6))
+    target = replace(HALL, capabilities=replace(CAN, lengths={"display_name": 6}))
     city = City(persons=[person(1)], jobs=[job(1)], target=target)
     items = city.plan().items.filter(pl.col("ref") == "display_name")
     assert items["value_after"].to_list() == ["Åsa1 Ö"]

@@ -179,7 +179,7 @@ def test_only_what_idsync_suspended_is_given_back() -> None:
 
 
 def test_cards_are_left_where_their_state_cannot_be_written() -> None:
-    read_only = replace(HALL, capabilities=replace(CAN, credentials="read"))
+    read_only = replace(HALL, capabilities=replace(CAN, credential=("read",)))
     held = [holder(1, grant(ENTRE), credentials=(card("7"),))]
     items = City(**leaver(holders=held, target=read_only)).plan().items
     assert "credential" not in items["part"].to_list()

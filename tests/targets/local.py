@@ -53,7 +53,8 @@ def administrator(folder: Path) -> Stranger:
     def write(cardholder: Cardholder) -> None:
         if cardholder.key is None or system.record(cardholder.key) is None:
             fields = asdict(cardholder)
-            del fields["version"]
+            for name in ("version", "pending", "amiss"):
+                del fields[name]
             fields["grants"] = [dict(grant, because=None) for grant in fields["grants"]]
             for grant in fields["grants"]:
                 del grant["because"]
