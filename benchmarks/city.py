@@ -9,7 +9,7 @@ import polars as pl
 
 from benchmarks.measure import Counts
 from idsync.config import Config, load
-from idsync.mapping.rules import ALWAYS, NEVER
+from idsync.mapping.times import ALWAYS, NEVER
 from idsync.model import Cardholder, schema
 from idsync.plan.holdings import CREDENTIALS, GRANTS, Holdings
 from idsync.plan.items import LEDGER

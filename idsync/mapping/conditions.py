@@ -8,7 +8,7 @@ of their own.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -157,15 +157,19 @@ def column(test: Test) -> list[str]:
     return [{"unit_under": "unit", "percent": "percent_permille"}.get(test.field, test.field)]
 
 
-def expression(condition: Condition) -> pl.Expr:
-    """Return *condition* as a Boolean expression; null is unknown."""
+def expression(condition: Condition, said: Callable[[Test], pl.Expr] | None = None) -> pl.Expr:
+    """Return *condition* as a Boolean expression; null is unknown.
+
+    *said* gives what a test says where that is known already; by default it is held
+    against the columns that it looks at.
+    """
     import polars as pl
 
     if isinstance(condition, Test):
-        return _test_expression(condition)
+        return said(condition) if said else _test_expression(condition)
     if isinstance(condition, Not):
-        return ~expression(condition.part)
-    parts = [expression(part) for part in condition.parts]
+        return ~expression(condition.part, said)
+    parts = [expression(part, said) for part in condition.parts]
     if isinstance(condition, All):
         return pl.all_horizontal(parts) if parts else pl.lit(True)
     return pl.any_horizontal(parts) if parts else pl.lit(False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from idsync.mapping.rules import ALWAYS, NEVER
+from idsync.mapping.times import ALWAYS, NEVER
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST = int((datetime.max.replace(tzinfo=UTC) - timedelta(days=2) - EPOCH).total_seconds()) * 10**6

@@ -15,7 +15,8 @@ import polars as pl
 
 from idsync.mapping.catalogue import Right, Rule
 from idsync.mapping.days import first_day, instant, last_day, span
-from idsync.mapping.rules import Desired, employment_facts
+from idsync.mapping.matching import employment_facts
+from idsync.mapping.rules import Desired
 from idsync.mapping.shortcomings import Case, Course, shortcomings
 
 CLOSEST = 3

@@ -15,7 +15,8 @@ from idsync.mapping.catalogue import Catalogue, Profile, Rule
 from idsync.mapping.conditions import All, AnyOf, Condition, Not, Test, column, expression, words
 from idsync.mapping.correlate import People
 from idsync.mapping.days import first_day, instant, last_day
-from idsync.mapping.rules import ALWAYS, NEVER, days_later, expiries, microseconds, shifted
+from idsync.mapping.times import ALWAYS, NEVER, days_later, microseconds, shifted
+from idsync.mapping.training import expiries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

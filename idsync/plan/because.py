@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from idsync.mapping.rules import NEVER, Desired
+from idsync.mapping.rules import Desired
+from idsync.mapping.times import NEVER
 
 INSTANT = pl.Datetime("us", "UTC")
 

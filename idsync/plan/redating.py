@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from idsync.mapping.rules import ALWAYS, NEVER
+from idsync.mapping.times import ALWAYS, NEVER
 from idsync.plan.items import INSTANT, items
 
 RIGHT = ["person", "kind", "ref"]

@@ -10,7 +10,8 @@ import polars as pl
 
 from idsync.capabilities import Capabilities
 from idsync.mapping.correlate import People
-from idsync.mapping.rules import ALWAYS, NEVER, Desired, microseconds
+from idsync.mapping.rules import Desired
+from idsync.mapping.times import ALWAYS, NEVER, microseconds
 from idsync.plan.attributes import attribute_items, protected, shown_attributes
 from idsync.plan.because import with_reasons
 from idsync.plan.difference import difference

@@ -12,7 +12,8 @@ import polars as pl
 from idsync.mapping.catalogue import Catalogue, Profile, Right, Rule
 from idsync.mapping.conditions import parse
 from idsync.mapping.correlate import People
-from idsync.mapping.rules import ALWAYS, NEVER, Desired, desire
+from idsync.mapping.rules import Desired, desire
+from idsync.mapping.times import ALWAYS, NEVER
 from idsync.model import (
     Employment,
     IdentityLink,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from idsync.mapping.catalogue import Catalogue
 from idsync.mapping.explain import Explanation, explain
-from idsync.mapping.rules import employment_facts
+from idsync.mapping.matching import employment_facts
 from idsync.mapping.shortcomings import Case, shortcomings
 from idsync.model import Employment, Membership, Person, TrainingCompletion
 from tests.mapping.examples import (

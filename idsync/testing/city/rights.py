@@ -12,7 +12,8 @@ import polars as pl
 
 from idsync.config import Config, load
 from idsync.errors import IdsyncError
-from idsync.mapping.rules import ALWAYS, NEVER, Desired
+from idsync.mapping.rules import Desired
+from idsync.mapping.times import ALWAYS, NEVER
 from idsync.model import ATTRIBUTES
 from idsync.plan.target import shown_attributes
 from idsync.service.planning import desire_of, whoever
