@@ -11,9 +11,9 @@ from benchmarks.measure import Counts
 from idsync.config import Config, load
 from idsync.mapping.times import ALWAYS, NEVER
 from idsync.model import Cardholder, schema
-from idsync.plan.holdings import CREDENTIALS, GRANTS, Holdings
+from idsync.plan.attributes import shown_attributes
+from idsync.plan.holdings import CREDENTIALS, HELD, Holdings
 from idsync.plan.items import LEDGER
-from idsync.plan.target import shown_attributes
 from idsync.service.applying import people_frames
 from idsync.service.planning import (
     LINKS,
@@ -73,8 +73,7 @@ def own_everything(folder: Path, actual: pl.DataFrame) -> None:
             state.frames.save(connection, f"link:{name}", links)
             state.remember(connection, f"adopted:{name}", NOW.isoformat())
             holders = _complete(links.join(shown, on="person_id"), schema(Cardholder))
-            holders.write_parquet(folder / f"{name}.holders.parquet")
-            _complete(grants, GRANTS).write_parquet(folder / f"{name}.grants.parquet")
+            _write_holdings(folder, name, holders, grants)
     state.close()
 
 
@@ -107,8 +106,20 @@ def _holdings(folder: Path, name: str) -> Holdings:
     return Holdings(
         cardholders=pl.read_parquet(folder / f"{name}.holders.parquet"),
         credentials=pl.DataFrame(schema=CREDENTIALS),
-        grants=pl.read_parquet(folder / f"{name}.grants.parquet"),
+        rights=pl.read_parquet(folder / f"{name}.rights.parquet"),
+        held=pl.read_parquet(folder / f"{name}.held.parquet"),
     )
+
+
+def _write_holdings(folder: Path, name: str, holders: pl.DataFrame, grants: pl.DataFrame) -> None:
+    """Write what a read of the target would have collected: see Holdings."""
+    rights = grants.select("kind", "ref").unique().sort("kind", "ref")
+    held = grants.join(holders.select("key").with_row_index("holder"), on="key").join(
+        rights.with_row_index("right"), on=["kind", "ref"]
+    )
+    holders.write_parquet(folder / f"{name}.holders.parquet")
+    rights.write_parquet(folder / f"{name}.rights.parquet")
+    _complete(held, HELD).write_parquet(folder / f"{name}.held.parquet")
 
 
 def _complete(rows: pl.DataFrame, columns: pl.Schema) -> pl.DataFrame:

@@ -61,7 +61,7 @@ def show_held(held: list[dict[str, Any]]) -> None:
 
 def show_changes(plan: Plan, people: People) -> None:
     """Show the first changes, with names for those whose names may be shown."""
-    from idsync.plan.target import shown_attributes
+    from idsync.plan.attributes import shown_attributes
 
     if plan.items.is_empty():
         return

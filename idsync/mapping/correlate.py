@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import cast
 from uuid import UUID, uuid5
 
@@ -63,6 +64,13 @@ class People:
     trainings_known: bool = True
     memberships_known: bool = True
     faces: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=schema(Person)))
+
+    @cached_property
+    def employed_rows(self) -> pl.Series:
+        """`person`, row by row of the employments: the row of their person; null if unknown."""
+        rows = self.persons.select(person_id="id").with_row_index("person")
+        named = self.employments.select("person_id")
+        return named.join(rows, on="person_id", how="left", maintain_order="left")["person"]
 
 
 def correlate(

@@ -25,7 +25,10 @@ def employment_facts(people: People, catalogue: Catalogue, now: datetime) -> pl.
     persons = people.persons.with_row_index("person").select(
         "person", person_id="id", person_kind="kind", person_status="status"
     )
-    facts = people.employments.join(persons, on="person_id", how="inner", maintain_order="left")
+    facts = people.employments.with_columns(people.employed_rows)
+    facts = facts.filter(pl.col("person").is_not_null()) if facts["person"].null_count() else facts
+    kinds = persons.select("person_kind", "person_status")[facts["person"]]
+    facts = facts.hstack(kinds)
     flags: dict[str, pl.Series | None] = {}
     for test in _asked(catalogue):
         if test.field == "member_of":

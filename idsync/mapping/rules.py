@@ -41,12 +41,13 @@ class Desired:
     catalogue: Catalogue
     zone: ZoneInfo
 
-    @cached_property
-    def grants_by_target(self) -> dict[str, pl.DataFrame]:
-        """person, kind, ref, valid_from, valid_to: the grants of each target, split once."""
-        spelled = self.grants.join(self.rights, on="right").drop("right")
-        parts = spelled.partition_by("target", as_dict=True, include_key=False)
-        return {str(name): part for (name,), part in parts.items()}
+    def given_in(self, target: str) -> pl.DataFrame:
+        """Return the grants in one target: its rights stand side by side in the catalogue."""
+        mine = self.rights.filter(pl.col("target") == target)["right"]
+        if mine.is_empty():
+            return self.grants.clear()
+        first, last = int(mine[0]), int(mine[-1])
+        return self.grants.filter(pl.col("right").is_between(first, last))
 
     @cached_property
     def rights(self) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 import polars as pl
@@ -14,61 +15,65 @@ from idsync.plan.recognise import alias
 def attribute_items(
     target: str,
     names: list[str],
-    people: People,
+    shown: pl.DataFrame,
     cardholders: pl.DataFrame,
     holding: pl.DataFrame,
     *,
-    display_name_length: int | None,
+    lengths: Mapping[str, int],
 ) -> pl.DataFrame:
     """Return the items that make the attributes *names* right for the people *holding*.
 
-    An attribute that nobody knows is left as it is.
+    *holding* is person, person_id, key, exists, and the row `holder` of their record;
+    *shown* is `shown_attributes`. An attribute that nobody knows is left as it is.
     """
     if not names or holding.is_empty():
         return pl.DataFrame(schema=ITEMS)
-    said = holding.join(shown_attributes(people), on="person_id", maintain_order="left")
-    there = cardholders.filter(pl.col("key").is_not_null()).select("key", *names)
-    if there["key"].is_duplicated().any():
-        there = there.sort("key", *names).unique("key", keep="first", maintain_order=True)
-    held = said.join(there, on="key", how="left", suffix="_held", maintain_order="left")
-    rows = []
+    known = holding.filter(pl.col("person") < shown.height)
+    said = shown[known["person"]].select(names)
+    there = cardholders.select(pl.col(name).gather(known["holder"]) for name in names)
+    parts = []
     for name in names:
-        value = pl.col(name)
-        if name == "display_name" and display_name_length:
-            value = value.str.head(display_name_length)
-        now = pl.col(f"{name}_held")
+        value = said[name]
+        if name in lengths:
+            value = value.str.head(lengths[name])
+        now = there[name]
         differs = value.is_not_null() & (value != now.fill_null(""))
-        rows.append(
-            held.filter(differs).select(
-                "person_id", "key", ref=pl.lit(name), was=now.is_not_null(),
-                value_before=now, value_after=value, creates=~pl.col("exists"),
+        who = known.filter(differs)
+        parts.append(
+            who.select(
+                "person_id", "key", ref=pl.lit(name), creates=~pl.col("exists"),
+            ).with_columns(
+                now.filter(differs).is_not_null().alias("was"),
+                now.filter(differs).alias("value_before"),
+                value.filter(differs).alias("value_after"),
             )
         )  # fmt: skip
     return items(
-        pl.concat(rows), target=target, part="attribute", kind="", shall=True,
+        pl.concat(parts), target=target, part="attribute", kind="", shall=True,
         effect="neutral", confirmed=False, because="",
     )  # fmt: skip
 
 
+@lru_cache(maxsize=2)
 def protected(people: People) -> pl.Series:
-    """Return the ids of those who are shown by an alias; an unknown mark protects too."""
-    return people.persons.filter(_protected())["id"]
+    """Return the rows of those who are shown by an alias; an unknown mark protects too."""
+    return people.persons.with_row_index("person").filter(_protected())["person"]
 
 
 @lru_cache(maxsize=2)
 def shown_attributes(people: People) -> pl.DataFrame:
-    """person_id and the cardholder attributes as they may be shown; the protected by an alias."""
-    latest = people.employments.sort("person_id", "primary", "valid_from", "id", nulls_last=False)
-    units = latest.group_by("person_id", maintain_order=True).agg(unit=pl.col("unit").last())
+    """Row by row of the persons: person_id and the attributes as they may be shown.
+
+    The protected are shown by an alias alone.
+    """
+    units = _latest_units(people)
 
     def plain(value: pl.Expr) -> pl.Expr:
         return pl.when(_protected()).then(pl.lit("")).otherwise(value)
 
     full = pl.concat_str("given_name", pl.lit(" "), "family_name")
     shown = pl.coalesce(pl.when(pl.col("display_name") != "").then("display_name"), full)
-    return people.persons.join(
-        units, left_on="id", right_on="person_id", how="left", maintain_order="left"
-    ).select(
+    return people.persons.with_columns(unit=units).select(
         person_id="id",
         display_name=pl.when(_protected()).then(alias()).otherwise(shown),
         given_name=plain(pl.col("given_name")),
@@ -76,6 +81,25 @@ def shown_attributes(people: People) -> pl.DataFrame:
         mail=plain(pl.col("mail")),
         department=plain(pl.col("unit").str.split(" / ").list.first()),
     )
+
+
+def _latest_units(people: People) -> pl.Series:
+    """Row by row of the persons the unit of the last employment, the primary one if any."""
+    known = people.employments.select("unit", "primary", "valid_from", "id").with_columns(
+        people.employed_rows
+    )
+    known = known.filter(pl.col("person").is_not_null())
+    alone = ~known["person"].is_duplicated()
+    latest = (
+        known.filter(~alone)
+        .sort("person", "primary", "valid_from", "id", nulls_last=False)
+        .unique("person", keep="last")
+    )
+    last = pl.concat([known.filter(alone), latest])
+    rows = pl.DataFrame(
+        {"person": pl.int_range(people.persons.height, dtype=pl.UInt32, eager=True)}
+    )
+    return rows.join(last, on="person", how="left", maintain_order="left")["unit"]
 
 
 def _protected() -> pl.Expr:

@@ -14,8 +14,8 @@ from typing import Literal
 
 import polars as pl
 
+from idsync.plan.given import TargetPlan
 from idsync.plan.items import ITEMS, ORDER
-from idsync.plan.target import TargetPlan
 
 Direction = Literal["losing", "gaining"]
 

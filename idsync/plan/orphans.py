@@ -158,8 +158,10 @@ def _text(name: str) -> pl.Expr:
 
 
 def _credentials(holdings: Holdings, holders: pl.DataFrame) -> pl.DataFrame:
-    active = holdings.credentials.filter(pl.col("state") == "active").join(
-        holders, on=HOLDER, how="inner", nulls_equal=True
+    active = (
+        holdings.credentials.drop("holder")
+        .filter(pl.col("state") == "active")
+        .join(holders, on=HOLDER, how="inner", nulls_equal=True)
     )
     sharing = (
         active.filter(~pl.col("loose"))

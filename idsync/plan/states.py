@@ -12,9 +12,10 @@ from idsync.plan.items import items
 
 @dataclass(frozen=True, kw_only=True)
 class Moves:
-    """Whose cards shall change: `leaving` and `coming` have key, person, person_id.
+    """Whose cards shall change: `leaving` and `coming` are holder, person, person_id, key.
 
-    opening: persons (rows) who can open something now. confirmed: persons who are revoked.
+    `holder` is the row of a record. opening: persons (rows) who can open something now.
+    confirmed: persons who are revoked.
     """
 
     leaving: pl.DataFrame
@@ -30,44 +31,54 @@ def state_items(
 
     With *credentials* the states of cards are changed too, not only that of the cardholder.
     """
-    # where two records carry one key, the active one counts: "active" sorts first
-    holders = holdings.cardholders.filter(pl.col("key").is_not_null()).select("key", "status")
-    if holders["key"].is_duplicated().any():
-        holders = holders.sort("key", "status").unique("key", keep="first", maintain_order=True)
-    states = {
-        "status": holders.select("key", kind=pl.lit(""), ref=pl.lit("status"), state="status")
-    }
-    if credentials:
-        cards = holdings.credentials.filter(pl.col("key").is_not_null()).sort(
-            "key", "number", "state"
-        )
-        states["credential"] = cards.unique(
-            ["key", "number"], keep="first", maintain_order=True
-        ).select(
-            "key", kind="medium", ref=pl.concat_str(pl.lit("credential:"), "number"), state="state"
-        )
     taken = ledger.filter(pl.col("kind") == "block").select("key", "ref")
-    return [_moved(target, part, table, taken, moves) for part, table in states.items()]
+    return [
+        _moved(
+            target, part,
+            _states(part, holdings, moves.leaving), _states(part, holdings, moves.coming),
+            taken, moves,
+        )
+        for part in (["status", "credential"] if credentials else ["status"])
+    ]  # fmt: skip
+
+
+def _states(part: str, holdings: Holdings, holders: pl.DataFrame) -> pl.DataFrame:
+    """kind, ref, state of what *holders* have, with their person, person_id and key."""
+    if part == "status":
+        states = holders.with_columns(holdings.cardholders["status"].gather(holders["holder"]))
+        # where two records carry one key, the active one counts: "active" sorts first
+        if states["key"].is_duplicated().any():
+            states = states.sort("key", "status").unique("key", keep="first", maintain_order=True)
+        return states.select(
+            "person", "person_id", "key", kind=pl.lit(""), ref=pl.lit("status"), state="status"
+        )
+    cards = holdings.credentials.select("holder", "number", "medium", "state")
+    cards = cards.join(holders, on="holder")
+    return cards.sort("key", "number", "state").unique(
+        ["key", "number"], keep="first", maintain_order=True
+    ).select(
+        "person", "person_id", "key", kind="medium",
+        ref=pl.concat_str(pl.lit("credential:"), "number"), state="state",
+    )  # fmt: skip
 
 
 def _moved(
-    target: str, part: str, states: pl.DataFrame, taken: pl.DataFrame, moves: Moves
+    target: str,
+    part: str,
+    leaving: pl.DataFrame,
+    coming: pl.DataFrame,
+    taken: pl.DataFrame,
+    moves: Moves,
 ) -> pl.DataFrame:
-    person = ["key", "person", "person_id"]
     opens = pl.col("person").is_in(moves.opening.implode())
-    off = (
-        states.filter(pl.col("state") == "active")
-        .join(moves.leaving.select(person), on="key")
-        .with_columns(
-            value_after=pl.lit("suspended"),
-            # a card that opens nothing loses nothing
-            effect=pl.when(opens).then(pl.lit("losing")).otherwise(pl.lit("neutral")),
-        )
+    off = leaving.filter(pl.col("state") == "active").with_columns(
+        value_after=pl.lit("suspended"),
+        # a card that opens nothing loses nothing
+        effect=pl.when(opens).then(pl.lit("losing")).otherwise(pl.lit("neutral")),
     )
     on = (
-        states.filter(pl.col("state") == "suspended")
+        coming.filter(pl.col("state") == "suspended")
         .join(taken, on=["key", "ref"], how="semi")
-        .join(moves.coming.select(person), on="key")
         .with_columns(value_after=pl.lit("active"), effect=pl.lit("gaining"))
     )
     named = pl.concat([off, on]).select(

@@ -2,81 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
 import polars as pl
 
-from idsync.capabilities import Capabilities
 from idsync.mapping.correlate import People
 from idsync.mapping.rules import Desired
 from idsync.mapping.times import ALWAYS, NEVER, microseconds
 from idsync.plan.attributes import attribute_items, protected, shown_attributes
 from idsync.plan.because import with_reasons
 from idsync.plan.difference import difference
+from idsync.plan.given import Orders, Target, TargetPlan
 from idsync.plan.holdings import Holdings
 from idsync.plan.items import INSTANT, LEDGER, ORDER
 from idsync.plan.recognise import REFUSALS, recognise
 from idsync.plan.redating import RIGHT, beside_kept, beside_others, grant_items
 from idsync.plan.states import Moves, state_items
 
-__all__ = ["Orders", "Target", "TargetPlan", "plan_target", "shown_attributes"]
-
-DIFFED = ("person", "kind", "ref", "begin", "end")
+DIFFED = ("person", "right", "begin", "end")
 BLOCKED = "somebody else gave this right for another time: idsync leaves it as it is"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """What the planner must know of a target.
-
-    key: the person attribute that is the correlation key there ("id": idsync's own).
-    adopt: "matching" where grants found at first contact that equal the rules' become ours.
-    contacted: whether idsync has taken stock of the target before.
-    """
-
-    name: str
-    controller: str
-    key: str
-    release: tuple[str, ...]
-    adopt: str
-    contacted: bool
-    capabilities: Capabilities
-
-
-@dataclass(frozen=True, kw_only=True)
-class Orders:
-    """Whose access is decided outside the rules.
-
-    revoked: person_id, because: opens nothing, whatever the rules say.
-    frozen: person ids that could not be told apart: neither widened nor removed.
-    """
-
-    revoked: pl.DataFrame
-    frozen: pl.Series
-
-
-@dataclass(frozen=True, kw_only=True)
-class TargetPlan:
-    """Everything that must change in one target.
-
-    items: see ITEMS. refusals: person_id, ref, reason. adopt: rows of LEDGER to become
-    ours without a write. links: key, person_id of the cardholders that were recognised.
-    holders: person_id of everybody who holds a right in force there now. Counts:
-    adoptable grants equal what the rules give, and local ones are others' and nobody's wish
-    (of grants); unchanged people are as they should be.
-    """
-
-    target: Target
-    items: pl.DataFrame
-    refusals: pl.DataFrame
-    adopt: pl.DataFrame
-    links: pl.DataFrame
-    holders: pl.DataFrame
-    adoptable: int
-    local: int
-    unchanged: int
 
 
 def plan_target(
@@ -100,7 +45,11 @@ def plan_target(
 
 
 class _Stage:
-    """One planning of one target; the steps share the tables made in the first of them."""
+    """One planning of one target; the steps share the tables made in the first of them.
+
+    The tables of everybody hold numbers only: rows of persons, rights and cardholders.
+    Names come to the few rows that change.
+    """
 
     def __init__(
         self,
@@ -122,34 +71,34 @@ class _Stage:
         self.now = now
         self.instant = microseconds(now)
         self.seed = seed
-        rights = desired.rights.filter(pl.col("target") == target.name)
-        able = target.capabilities.alarm_rights | (pl.col("kind") != "alarm")
-        self.rights = rights.filter(able).select("right", "kind", "ref")
-        given = desired.grants_by_target.get(target.name)
-        nothing = pl.DataFrame(
-            schema={"person": pl.UInt32, "valid_from": pl.Int64, "valid_to": pl.Int64}
-            | {"kind": pl.String, "ref": pl.String}
+        self.rights, self.held_right = _rights(desired, target.name, holdings.rights)
+        given = desired.given_in(target.name)
+        unable = self.rights.filter(~pl.col("kind").is_in(target.capabilities.kinds))["right"]
+        beyond = pl.col("right").is_in(unable.implode())
+        self.beyond = given.filter(beyond) if unable.len() else given.clear()
+        self.given = given.filter(~beyond) if unable.len() else given
+        self.known = recognise(
+            self.people, links, holdings.cardholders, target.key, given["person"].unique()
         )
-        self.given = given.filter(able) if given is not None else nothing
-        self.beyond = given.filter(~able) if given is not None else nothing
-        self.keys, self.unknown = recognise(self.people, links, holdings.cardholders, target.key)
+        self.keys = self.known.keys
         self.revoked = self._rows_of(orders.revoked["person_id"])
         self.frozen = self._frozen_rows()
 
     def plan(self) -> TargetPlan:
         wanted, kept, actual = self._wanted(), self._kept(), self._actual()
         found = difference(wanted, actual, on=DIFFED, seed=self.seed)
-        mine, others = self._owned(found.extra)
-        grants, blocked = self._grants(found.missing, mine, others, kept)
+        missing, extra = self._named(found.missing), self._named(found.extra)
+        mine, others = self._owned(extra)
+        grants, blocked = self._grants(missing, mine, others, kept)
         adopt, adoptable = self._adoption(actual, found.extra)
-        recognised = self._recognised(wanted)
+        wishing = self.known.mask(wanted["person"])
+        recognised = self._recognised(wishing)
         managed = self._managed(grants, recognised)
-        staying = pl.concat([others, found.extra.join(kept, on=RIGHT, how="semi")])
-        states = self._states(wanted, kept, actual, staying, managed)
-        attributes = self._attributes(wanted, managed)
+        staying = pl.concat([others, extra.join(kept, on=RIGHT, how="semi").select(others.columns)])
+        states = self._states(wishing, kept, actual, staying, managed)
+        attributes = self._attributes(wishing, managed)
         changed = pl.concat([grants, *states, attributes]).sort(*ORDER)
-        wishing = wanted.select("person").unique().join(self.keys, on="person")["person_id"]
-        untouched = ~wishing.is_in(changed["person_id"].unique().implode())
+        wished = self.keys.filter(wishing.gather(self.keys["person"]))["person_id"]
         return TargetPlan(
             target=self.target,
             items=with_reasons(changed, self.desired, self.orders.revoked, self.now),
@@ -159,10 +108,14 @@ class _Stage:
             holders=self._holders(actual),
             adoptable=adoptable,
             local=others.height,
-            unchanged=int(untouched.sum()),
-        )
+            unchanged=wished.len() - changed.select("person_id").unique().join(
+                wished.to_frame(), on="person_id", how="semi"
+            ).height,
+        )  # fmt: skip
 
     def _rows_of(self, person_ids: pl.Series) -> pl.Series:
+        if person_ids.is_empty():
+            return self.keys["person"].clear()
         return self.keys.filter(pl.col("person_id").is_in(person_ids.implode()))["person"]
 
     def _frozen_rows(self) -> pl.Series:
@@ -170,20 +123,26 @@ class _Stage:
         rows = self._rows_of(self.orders.frozen)
         return rows.filter(~rows.is_in(self.revoked.implode()))
 
+    def _named(self, grants: pl.DataFrame) -> pl.DataFrame:
+        """The few rows that differ, with the key of the record, and kind and ref of the right."""
+        named = grants.join(self.rights, on="right", maintain_order="left")
+        if "holder" in grants.columns:
+            key = self.holdings.cardholders["key"].gather(named["holder"])
+            named = named.with_columns(key)
+        return named
+
     # ── both sides of the difference ────────────────────────────────────────────────────
 
     def _wanted(self) -> pl.DataFrame:
-        """What the rules give here: person, kind, ref, begin, end, valid_from."""
-        decided = pl.concat([self.revoked, self.frozen])
-        able = self.keys.select("person").filter(~pl.col("person").is_in(decided.implode()))
-        grants = self.given
-        if decided.len() or self.unknown.height:
-            grants = grants.join(able, on="person", how="semi")
+        """What the rules give here: person, right, begin, end, valid_from."""
+        able = self.known.mask(self.keys["person"])
+        able = able & ~self.known.mask(self.revoked) & ~self.known.mask(self.frozen)
+        grants = self.given.filter(able.gather(self.given["person"]))
         if not self.target.capabilities.dated_grants:
             grants = grants.filter(pl.col("valid_from") <= self.instant).with_columns(
                 valid_from=pl.lit(ALWAYS), valid_to=pl.lit(NEVER)
             )
-        return grants.select("person", "kind", "ref", *self._interval())
+        return grants.select("person", "right", *self._interval())
 
     def _kept(self) -> pl.DataFrame:
         """person, kind, ref that nobody can decide; of the revoked everything is decided."""
@@ -200,35 +159,46 @@ class _Stage:
         ]
 
     def _actual(self) -> pl.DataFrame:
-        """Grants of recognised people, without those whom nobody can tell apart."""
-        known = self.keys.filter(~pl.col("person").is_in(self.frozen.implode()))
-        grants = self.holdings.grants.join(known.select("person", "key"), on="key", how="inner")
-        times = grants.select(
-            "person", "key", "kind", "ref", "reason",
+        """Grants of recognised people, without those whom nobody can tell apart.
+
+        row (of the holdings' `held`), person, holder, right, begin, end, valid_from.
+        """
+        there, held = self.known.there, self.holdings.held
+        decided = there.filter(~self.known.mask(self.frozen).gather(there["person"]))
+        nobody = pl.repeat(None, self.holdings.cardholders.height, dtype=pl.UInt32, eager=True)
+        owner = nobody.scatter(decided["holder"], decided["person"])
+        grants = held.select(
+            "holder",
+            owner.gather(held["holder"]).alias("person"),
+            self.held_right.gather(held["right"]).alias("right"),
             valid_from=pl.col("valid_from").to_physical().fill_null(ALWAYS),
             valid_to=pl.col("valid_to").to_physical().fill_null(NEVER),
-        )  # fmt: skip
-        return times.select("person", "key", "kind", "ref", "reason", *self._interval())
+        ).with_row_index("row")
+        if grants["person"].null_count():
+            grants = grants.filter(pl.col("person").is_not_null())
+        return grants.select("row", "person", "holder", "right", *self._interval())
 
     def _in_force(self) -> pl.Expr:
         begun = pl.col("begin").is_null()
         return begun & (pl.col("end").is_null() | (pl.col("end") > self.instant))
 
     def _holders(self, actual: pl.DataFrame) -> pl.DataFrame:
-        holding = actual.filter(self._in_force()).select("person").unique()
-        return holding.join(self.keys, on="person").select("person_id")
+        holding = self.known.mask(actual.filter(self._in_force())["person"])
+        return self.keys.filter(holding.gather(self.keys["person"])).select("person_id")
 
     # ── ownership ───────────────────────────────────────────────────────────────────────
 
     def _owned(self, extra: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Split rows that nobody wants into idsync's own and others'."""
-        ours = self.ledger.filter(pl.col("kind") != "block").select(
+        extra = extra.select("person", "key", "kind", "ref", "begin", "end", "valid_from")
+        ours = self.ledger.filter(
+            pl.col("key").is_in(extra["key"].unique().implode()) & (pl.col("kind") != "block")
+        ).select(
             "key", "kind", "ref",
             valid_from=pl.col("valid_from").to_physical(),
             end=pl.col("valid_to").to_physical(),
         )  # fmt: skip
         identity = ["key", "kind", "ref", "valid_from", "end"]
-        ours = ours.join(extra.select("key").unique(), on="key", how="semi")
         mine = extra.join(ours, on=identity, how="semi", nulls_equal=True)
         others = extra.join(ours, on=identity, how="anti", nulls_equal=True)
         return mine, others
@@ -238,9 +208,10 @@ class _Stage:
         nothing = pl.DataFrame(schema=LEDGER)
         if self.target.contacted:
             return nothing, 0
-        matched = actual.join(extra, on=DIFFED, how="anti", nulls_equal=True)
+        matched = actual.join(extra, on="row", how="anti")
+        reason = self.holdings.held["reason"].gather(matched["row"])
         # what a local administrator says to have given stays theirs
-        matched = matched.filter(pl.col("reason").fill_null("") != "manual")
+        matched = self._named(matched.filter(reason.fill_null("") != "manual"))
         matched = matched.join(self.keys.select("person", "person_id"), on="person")
         ours = self.ledger.select("key", "kind", "ref")
         matched = matched.join(ours, on=["key", "kind", "ref"], how="anti")
@@ -258,12 +229,13 @@ class _Stage:
         """Cardholders that are idsync's to keep right: linked, or written by this very plan."""
         touched = pl.concat([grants["key"], recognised["key"]]).unique()
         revoked = pl.col("exists") & pl.col("person").is_in(self.revoked.implode())
-        mine = pl.col("linked") | pl.col("key").is_in(touched.implode()) | revoked
-        return self.keys.filter(mine)
+        fresh = self.keys.filter(~pl.col("linked"))
+        mine = pl.col("key").is_in(touched.implode()) | revoked
+        return pl.concat([self.keys.filter("linked"), fresh.filter(mine)])
 
-    def _recognised(self, wanted: pl.DataFrame) -> pl.DataFrame:
+    def _recognised(self, wishing: pl.Series) -> pl.DataFrame:
         there = self.keys.filter(pl.col("exists") & ~pl.col("linked"))
-        there = there.join(wanted.select("person").unique(), on="person", how="semi")
+        there = there.filter(wishing.gather(there["person"]))
         return there.select("key", "person_id").sort("key")
 
     # ── what changes ────────────────────────────────────────────────────────────────────
@@ -274,6 +246,7 @@ class _Stage:
         """Return the items of grants, and the rights that others stand in the way of."""
         one = self.target.capabilities.grants_per_right == "one"
         instant = self.instant
+        missing = missing.select("person", "kind", "ref", "begin", "end", "valid_from")
         missing, blocked = beside_others(missing, others, instant=instant, one_per_right=one)
         missing, mine = beside_kept(missing, mine, kept, instant=instant)
         rows = grant_items(
@@ -283,33 +256,37 @@ class _Stage:
 
     def _refusals(self, blocked: pl.DataFrame) -> pl.DataFrame:
         """person_id, ref, reason: who should get something here and does not."""
-        wishing = pl.col("person").is_in(self.given["person"].implode())
-        people = self.unknown.filter(wishing).with_columns(ref=pl.lit(""))
+        wishing = self.known.mask(self.given["person"])
+        unknown = self.known.unknown.with_columns(ref=pl.lit(""))
+        people = unknown.filter(wishing.gather(unknown["person"]))
         rights = blocked.join(self.keys, on="person").with_columns(reason=pl.lit(BLOCKED))
-        beyond = self.beyond.join(self.keys, on="person")
-        beyond = beyond.with_columns(reason=pl.lit("this system holds no alarm rights"))
+        beyond = self._named(self.beyond).join(self.keys, on="person")
+        beyond = beyond.with_columns(
+            reason=pl.concat_str(pl.lit("this system holds no "), "kind", pl.lit(" rights"))
+        )
         parts = [people, rights, beyond]
         told = pl.concat([part.select(*REFUSALS) for part in parts])
         return told.unique().sort("person_id", "ref")
 
     def _states(
         self,
-        wanted: pl.DataFrame,
+        wishing: pl.Series,
         kept: pl.DataFrame,
         actual: pl.DataFrame,
         staying: pl.DataFrame,
         managed: pl.DataFrame,
     ) -> list[pl.DataFrame]:
-        revoked = pl.col("person").is_in(self.revoked.implode())
-        wishing = pl.col("person").is_in(wanted["person"].unique().implode())
         theirs = staying.filter(self._in_force())["person"]
-        stays = pl.concat(
-            [self._employed(), wanted["person"], kept["person"], self.frozen, theirs]
-        ).unique()
-        leaves = managed.filter(~pl.col("person").is_in(stays.implode()))
+        stays = wishing
+        for persons in (employed(self.people, self.now), kept["person"], self.frozen, theirs):
+            stays = stays | self.known.mask(persons)
+        revoked = self.known.mask(self.revoked)
+        leaves = managed.filter(~stays.gather(managed["person"]))
+        ordered = self.keys.filter(revoked.gather(self.keys["person"]))
+        coming = managed.filter((wishing & ~revoked).gather(managed["person"]))
         moves = Moves(
-            leaving=pl.concat([leaves, self.keys.filter(revoked)]).unique("person"),
-            coming=managed.filter(wishing & ~revoked),
+            leaving=self._records(pl.concat([leaves, ordered]).unique("person")),
+            coming=self._records(coming),
             opening=actual.filter(self._in_force())["person"].unique(),
             confirmed=self.revoked,
         )
@@ -318,33 +295,65 @@ class _Stage:
             credentials=self.target.capabilities.credentials == "write",
         )  # fmt: skip
 
-    def _employed(self) -> pl.Series:
-        """Persons who have an employment now or soon."""
-        return employed(self.people, self.now)
+    def _records(self, keys: pl.DataFrame) -> pl.DataFrame:
+        """holder, person, person_id, key of the records of the people in *keys*."""
+        chosen = keys.select("person", "person_id", "key")
+        return self.known.there.join(chosen, on="person")
 
-    def _attributes(self, wanted: pl.DataFrame, managed: pl.DataFrame) -> pl.DataFrame:
+    def _attributes(self, wishing: pl.Series, managed: pl.DataFrame) -> pl.DataFrame:
         """Released attributes that differ, for those who hold or shall hold something here.
 
         Of protected people also for those who hold nothing any longer: their names go.
         """
-        wishing = pl.col("person").is_in(wanted["person"].unique().implode())
-        hidden = pl.col("exists") & pl.col("person_id").is_in(protected(self.people).implode())
-        undecided = pl.col("person").is_in(self.frozen.implode())
         capabilities = self.target.capabilities
+        names = [name for name in self.target.release if name in capabilities.attributes]
+        hidden = self.known.mask(protected(self.people)).gather(managed["person"])
+        holding = managed.filter(
+            (wishing.gather(managed["person"]) | (hidden & managed["exists"]))
+            & ~self.known.mask(self.frozen).gather(managed["person"])
+        )
+        records = self._first_records(names)
         return attribute_items(
             self.target.name,
-            [name for name in self.target.release if name in capabilities.attributes],
-            self.people,
+            names,
+            shown_attributes(self.people),
             self.holdings.cardholders,
-            managed.filter((wishing | hidden) & ~undecided),
-            display_name_length=capabilities.lengths.get("display_name"),
+            holding.join(records, on="person", how="left"),
+            lengths=capabilities.lengths,
         )
+
+    def _first_records(self, names: list[str]) -> pl.DataFrame:
+        """person, holder: one record each; where several carry one key, always the same one."""
+        there = self.known.there
+        if not there["person"].is_duplicated().any():
+            return there
+        said = self.holdings.cardholders.select(names)[there["holder"]]
+        return there.hstack(said).sort("person", *names).unique("person", keep="first").select(
+            "person", "holder"
+        )  # fmt: skip
+
+
+def _rights(desired: Desired, target: str, held: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
+    """right, kind, ref of all rights that are given or held here; and the right of each held."""
+    spelled = desired.rights.filter(pl.col("target") == target).select("right", "kind", "ref")
+    first = desired.rights.height
+    met = held.with_row_index("row").join(
+        spelled, on=["kind", "ref"], how="left", maintain_order="left"
+    )
+    local = met["right"].is_null()
+    numbers = met.select(
+        pl.when(pl.col("right").is_null())
+        .then(pl.col("row") + first)
+        .otherwise("right")
+        .cast(pl.UInt32)
+        .alias("right")
+    )["right"]
+    strangers = held.with_columns(numbers).filter(local).select("right", "kind", "ref")
+    return pl.concat([spelled, strangers]), numbers
 
 
 @lru_cache(maxsize=2)
 def employed(people: People, now: datetime) -> pl.Series:
     """Return the rows of the persons who have an employment that is not over."""
     until = people.employments["valid_to"]
-    current = people.employments.filter(until.is_null() | (until > now))
-    here = pl.col("id").is_in(current["person_id"].unique().implode())
-    return people.persons.with_row_index("person").filter(here)["person"]
+    return people.employed_rows.filter(until.is_null() | (until > now)).drop_nulls()

@@ -26,9 +26,10 @@ from idsync.model import (
 )
 from idsync.plan.brake import Direction, Limit, brake
 from idsync.plan.document import EMPTY_LINKS, EMPTY_REFUSALS, Plan, TargetState
+from idsync.plan.given import Orders, Target, TargetPlan
 from idsync.plan.holdings import Holdings
 from idsync.plan.items import LEDGER, OWNED
-from idsync.plan.target import Orders, Target, TargetPlan, plan_target
+from idsync.plan.target import plan_target
 from idsync.service.reading import Progress, SourceRead, read_sources
 from idsync.store import State
 
@@ -220,7 +221,6 @@ def plan_all(
     now: datetime,
 ) -> list[TargetPlan]:
     """Return what must change in every target, planned side by side."""
-    desired.grants_by_target  # noqa: B018 - split once, before the threads share it
 
     def one(name: str) -> TargetPlan:
         return plan_one(config, state, desired, name, holdings[name], orders, now)

@@ -14,8 +14,8 @@ from idsync.config import Config, connect_target
 from idsync.errors import IdsyncError
 from idsync.mapping.correlate import People
 from idsync.plan.document import ordered_changes
+from idsync.plan.given import Orders
 from idsync.plan.holdings import Holdings
-from idsync.plan.target import Orders
 from idsync.service.planning import LINKS, desire_of, plan_one, stored_people
 from idsync.service.planning import orders_of as standing_orders
 from idsync.store import State

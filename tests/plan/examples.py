@@ -27,9 +27,10 @@ from idsync.model import (
     table,
 )
 from idsync.plan.document import Plan, SourceState, TargetState
+from idsync.plan.given import Orders, Target, TargetPlan
 from idsync.plan.holdings import Holdings
 from idsync.plan.items import LEDGER, merged_ledger
-from idsync.plan.target import Orders, Target, TargetPlan, plan_target
+from idsync.plan.target import plan_target
 
 NOW = datetime(2026, 10, 1, 6, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from idsync.plan.brake import Direction, HeldPart, Limit, brake
+from idsync.plan.given import TargetPlan
 from idsync.plan.items import ITEMS, items
-from idsync.plan.target import TargetPlan
 from tests.plan.examples import ENTRE, HALL, NOW, City, grant, holder, job, links, owned, person
 
 EMPTY = City().plan()

@@ -15,7 +15,7 @@ from idsync.errors import IdsyncError
 from idsync.mapping.rules import Desired
 from idsync.mapping.times import ALWAYS, NEVER
 from idsync.model import ATTRIBUTES
-from idsync.plan.target import shown_attributes
+from idsync.plan.attributes import shown_attributes
 from idsync.service.planning import desire_of, whoever
 from idsync.service.reading import read_sources
 from idsync.store import open_state

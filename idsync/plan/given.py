@@ -1,0 +1,61 @@
+"""What the planner is given about a target, and what it returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from idsync.capabilities import Capabilities
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What the planner must know of a target.
+
+    key: the person attribute that is the correlation key there ("id": idsync's own).
+    adopt: "matching" where grants found at first contact that equal the rules' become ours.
+    contacted: whether idsync has taken stock of the target before.
+    """
+
+    name: str
+    controller: str
+    key: str
+    release: tuple[str, ...]
+    adopt: str
+    contacted: bool
+    capabilities: Capabilities
+
+
+@dataclass(frozen=True, kw_only=True)
+class Orders:
+    """Whose access is decided outside the rules.
+
+    revoked: person_id, because: opens nothing, whatever the rules say.
+    frozen: person ids that could not be told apart: neither widened nor removed.
+    """
+
+    revoked: pl.DataFrame
+    frozen: pl.Series
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetPlan:
+    """Everything that must change in one target.
+
+    items: see ITEMS. refusals: person_id, ref, reason. adopt: rows of LEDGER to become
+    ours without a write. links: key, person_id of the cardholders that were recognised.
+    holders: person_id of everybody who holds a right in force there now. Counts:
+    adoptable grants equal what the rules give, and local ones are others' and nobody's wish
+    (of grants); unchanged people are as they should be.
+    """
+
+    target: Target
+    items: pl.DataFrame
+    refusals: pl.DataFrame
+    adopt: pl.DataFrame
+    links: pl.DataFrame
+    holders: pl.DataFrame
+    adoptable: int
+    local: int
+    unchanged: int
