@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
@@ -33,7 +35,7 @@ def adapter(side: Side, kind: str) -> type[Any]:
     Raises:
         ConfigError: none is, two are, or it does not load. The sentence has no place.
     """
-    offered = {(found.name, found.value): found for found in entry_points(group=f"idsync.{side}")}
+    offered = _offered(side, tuple(sys.path))
     fitting = [found for (name, _), found in offered.items() if name == kind]
     if len(fitting) == 1:
         return _load(fitting[0])
@@ -48,6 +50,12 @@ def adapter(side: Side, kind: str) -> type[Any]:
         )
     known = {name for name, _ in offered}
     raise ConfigError(f"no connector of this type is installed; {suggest(kind, known)}")
+
+
+@lru_cache
+def _offered(side: Side, path: tuple[str, ...]) -> dict[tuple[str, str], EntryPoint]:
+    """What is installed on *path*; it does not change under a running program."""
+    return {(found.name, found.value): found for found in entry_points(group=f"idsync.{side}")}
 
 
 def _load(found: EntryPoint) -> type[Any]:

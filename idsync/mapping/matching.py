@@ -7,7 +7,7 @@ one kind, and each rule is decided for kinds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import polars as pl
@@ -29,12 +29,7 @@ def employment_facts(people: People, catalogue: Catalogue, now: datetime) -> pl.
     facts = facts.filter(pl.col("person").is_not_null()) if facts["person"].null_count() else facts
     kinds = persons.select("person_kind", "person_status")[facts["person"]]
     facts = facts.hstack(kinds)
-    flags: dict[str, pl.Series | None] = {}
-    for test in _asked(catalogue):
-        if test.field == "member_of":
-            flags |= _groups(people, persons, test, now)
-        elif test.field == "has_training":
-            flags |= _courses(people, persons, test, now)
+    flags = _groups(people, persons, catalogue, now) | _courses(people, persons, catalogue, now)
     held = [_flag(name, holders) for name, holders in flags.items()]
     return facts.with_columns(held).with_row_index("employment")
 
@@ -45,34 +40,47 @@ def _asked(catalogue: Catalogue) -> list[Test]:
 
 
 def _groups(
-    people: People, persons: pl.DataFrame, test: Test, now: datetime
+    people: People, persons: pl.DataFrame, catalogue: Catalogue, now: datetime
 ) -> dict[str, pl.Series | None]:
-    """For each group of *test* the rows of the persons who are in it; None: nobody knows."""
-    if not people.memberships_known:
-        return dict.fromkeys(column(test))
+    """For each group some rule asks for the rows of its members; None: nobody knows."""
     role = pl.col("role")
     fits = {
         name: role.str.contains(glob_pattern(group)) if test.operator == "glob" else role == group
+        for test in _asked(catalogue)
+        if test.field == "member_of"
         for name, group in zip(column(test), test.values, strict=True)
     }
-    current = people.memberships.filter(pl.any_horizontal(fits.values()) & _in_force(now))
-    rows = current.join(persons.select("person", "person_id"), on="person_id")
-    return {name: rows.filter(fit)["person"].unique() for name, fit in fits.items()}
+    roles = people.memberships.select(role).unique().filter(_any(fits))["role"]
+    asked = people.memberships.filter(role.is_in(roles.implode()))
+    return _rows_of(asked.filter(_in_force(now)), persons, fits, known=people.memberships_known)
 
 
 def _courses(
-    people: People, persons: pl.DataFrame, test: Test, now: datetime
+    people: People, persons: pl.DataFrame, catalogue: Catalogue, now: datetime
 ) -> dict[str, pl.Series | None]:
-    """For each course of *test* the rows of the persons who have it; None: nobody knows."""
-    if not people.trainings_known:
-        return dict.fromkeys(column(test))
-    asked = pl.col("course_id").is_in(test.values)
-    valid = people.trainings.filter(asked & _in_force(now, "completed_at") & passed())
-    rows = valid.join(persons.select("person", "person_id"), on="person_id")
-    return {
-        name: rows.filter(pl.col("course_id") == course)["person"].unique()
+    """For each course some rule asks for the rows of who has it; None: nobody knows."""
+    fits = {
+        name: pl.col("course_id") == course
+        for test in _asked(catalogue)
+        if test.field == "has_training"
         for name, course in zip(column(test), test.values, strict=True)
     }
+    valid = people.trainings.filter(_any(fits)).filter(_in_force(now, "completed_at") & passed())
+    return _rows_of(valid, persons, fits, known=people.trainings_known)
+
+
+def _any(fits: Mapping[str, pl.Expr]) -> pl.Expr:
+    return pl.any_horizontal(fits.values()) if fits else pl.lit(False)
+
+
+def _rows_of(
+    facts: pl.DataFrame, persons: pl.DataFrame, fits: Mapping[str, pl.Expr], *, known: bool
+) -> dict[str, pl.Series | None]:
+    """By name the rows of the persons of whom a fact fits."""
+    if not known:
+        return dict.fromkeys(fits)
+    rows = facts.join(persons.select("person", "person_id"), on="person_id")
+    return {name: rows.filter(fit)["person"].unique() for name, fit in fits.items()}
 
 
 def _flag(name: str, holders: pl.Series | None) -> pl.Expr:

@@ -18,8 +18,8 @@ import polars as pl
 from idsync.mapping.catalogue import Catalogue
 from idsync.mapping.correlate import People
 from idsync.mapping.matching import employment_facts, matches
-from idsync.mapping.times import ALWAYS, NEVER, by_switch, micro, microseconds, shifted
-from idsync.mapping.training import narrowed, newcomer_columns
+from idsync.mapping.times import ALWAYS, NEVER, by_switch, micro, microseconds, moved, shifted
+from idsync.mapping.training import narrowed, newcomer_until
 from idsync.mapping.union import blocks_of, union_of_shared
 
 
@@ -104,16 +104,18 @@ def _windows(
 ) -> pl.DataFrame:
     """person, employment, rule, profile, certain, valid_from, valid_to for each pair."""
     leads, suspensions = _leads(catalogue), _suspensions(catalogue)
-    times = facts.select(
-        valid_to=micro("valid_to", NEVER),
-        **{f"begin_{days}": shifted("valid_from", -days, zone, ALWAYS) for days in leads},
-        **{f"leave_{days}": shifted("leave_from", days, zone, NEVER) for days in suspensions},
-        back=pl.when(pl.col("leave_from").is_null())
-        .then(NEVER)
-        .otherwise(micro("leave_to", NEVER)),
+    begins = {f"begin_{days}": shifted("instant", -days, zone, ALWAYS) for days in leads}
+    leaves = {f"leave_{days}": shifted("instant", days, zone, NEVER) for days in suspensions}
+    on_leave = pl.col("leave_from").is_not_null()
+    times = (
+        facts.select(
+            valid_to=micro("valid_to", NEVER),
+            back=pl.when(on_leave).then(micro("leave_to", NEVER)).otherwise(NEVER),
+        )
+        .hstack(moved(facts["valid_from"], begins))
+        .hstack(moved(facts["leave_from"], leaves))
     )
-    until = newcomer_columns(catalogue, zone)
-    newcomer = facts.with_columns(**until).select(list(until))
+    newcomer = newcomer_until(facts["valid_from"], catalogue, zone)
     row = pairs["employment"]
     windows = pairs.with_columns(
         facts["person"].gather(row),

@@ -5,7 +5,7 @@ The ends of the scale stand for "always" and "never ends".
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -52,3 +52,14 @@ def by_switch(switch: str, prefix: str, values: Sequence[int]) -> pl.Expr:
     for value in rest:
         chosen = pl.when(pl.col(switch) == value).then(f"{prefix}_{value}").otherwise(chosen)
     return chosen
+
+
+def moved(instants: pl.Series, columns: Mapping[str, pl.Expr]) -> pl.DataFrame:
+    """Return *columns*, expressions over the column `instant`, row by row of *instants*.
+
+    Each distinct instant is reckoned once: days begin at few instants, and people are many.
+    """
+    values = instants.alias("instant").to_frame()
+    told = values.unique().with_columns(**columns)
+    joined = values.join(told, on="instant", how="left", nulls_equal=True, maintain_order="left")
+    return joined.select(list(columns))

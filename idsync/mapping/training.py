@@ -10,7 +10,7 @@ import polars as pl
 
 from idsync.mapping.catalogue import Catalogue, Rule
 from idsync.mapping.correlate import People
-from idsync.mapping.times import ALWAYS, NEVER, by_switch, days_later, micro, shifted
+from idsync.mapping.times import ALWAYS, NEVER, by_switch, days_later, micro, moved, shifted
 
 
 def passed() -> pl.Expr:
@@ -29,13 +29,22 @@ def expiries(people: People, now: datetime, courses: Collection[str]) -> pl.Data
         & passed()
         & (pl.col("completed_at").fill_null(now) <= now)
     ).join(persons, on="person_id", how="inner")
-    return counted.group_by("person", "course_id").agg(
-        passed_from=pl.col("completed_at").min(),
-        # no expiry at all outlasts every expiry
-        passed_to=pl.when(pl.col("valid_to").is_null().any())
-        .then(None)
-        .otherwise(pl.col("valid_to").max()),
+    counted = counted.select(
+        "person", "course_id", passed_from="completed_at", passed_to="valid_to"
     )
+    again = counted.select(pl.struct("person", "course_id").is_duplicated()).to_series()
+    taken_again = (
+        counted.filter(again)
+        .group_by("person", "course_id")
+        .agg(
+            pl.col("passed_from").min(),
+            # no expiry at all outlasts every expiry
+            passed_to=pl.when(pl.col("passed_to").is_null().any())
+            .then(None)
+            .otherwise(pl.col("passed_to").max()),
+        )
+    )
+    return pl.concat([counted.filter(~again), taken_again])
 
 
 def graces(catalogue: Catalogue) -> list[int]:
@@ -43,10 +52,11 @@ def graces(catalogue: Catalogue) -> list[int]:
     return sorted({rule.grace_days for rule in catalogue.rules if rule.requires})
 
 
-def newcomer_columns(catalogue: Catalogue, zone: ZoneInfo) -> dict[str, pl.Expr]:
-    """Until when grace covers who has not passed yet, by its length: from the begin on."""
-    begins = micro("valid_from", ALWAYS)
-    return {f"newcomer_{days}": days_later(begins, days, zone) for days in graces(catalogue)}
+def newcomer_until(begins: pl.Series, catalogue: Catalogue, zone: ZoneInfo) -> pl.DataFrame:
+    """Until when grace covers who has not passed yet, a column for each length of it."""
+    begin = micro("instant", ALWAYS)
+    lengths = graces(catalogue)
+    return moved(begins, {f"newcomer_{days}": days_later(begin, days, zone) for days in lengths})
 
 
 def narrowed(
@@ -59,7 +69,7 @@ def narrowed(
 ) -> pl.DataFrame:
     """Narrow windows to when the required courses are valid, grace included.
 
-    *newcomer* has the columns of `newcomer_columns`, row by row of the employments.
+    *newcomer* is `newcomer_until`, row by row of the employments.
     """
     most = max((len(rule.requires) for rule in catalogue.rules), default=0)
     if not most:
@@ -81,11 +91,10 @@ def _expiry_columns(
     """passing (person and course as one number), passed_from, and by its grace passed_to."""
     number = pl.DataFrame({"course_id": courses}).with_row_index("course")
     last = expiries(people, now, courses).join(number, on="course_id")
-    return last.select(
-        passing=_passing(),
-        passed_from=micro("passed_from", ALWAYS),
-        **{f"passed_{days}": shifted("passed_to", days, zone, NEVER) for days in graces(catalogue)},
-    )
+    lengths = graces(catalogue)
+    ends = {f"passed_{days}": shifted("instant", days, zone, NEVER) for days in lengths}
+    told = last.select(passing=_passing(), passed_from=micro("passed_from", ALWAYS))
+    return told.hstack(moved(last["passed_to"], ends))
 
 
 def _passing() -> pl.Expr:

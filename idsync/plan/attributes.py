@@ -66,21 +66,29 @@ def shown_attributes(people: People) -> pl.DataFrame:
 
     The protected are shown by an alias alone.
     """
-    units = _latest_units(people)
+    units = _first_parts(_latest_units(people))
 
     def plain(value: pl.Expr) -> pl.Expr:
         return pl.when(_protected()).then(pl.lit("")).otherwise(value)
 
     full = pl.concat_str("given_name", pl.lit(" "), "family_name")
     shown = pl.coalesce(pl.when(pl.col("display_name") != "").then("display_name"), full)
-    return people.persons.with_columns(unit=units).select(
+    return people.persons.with_columns(department=units).select(
         person_id="id",
         display_name=pl.when(_protected()).then(alias()).otherwise(shown),
         given_name=plain(pl.col("given_name")),
         family_name=plain(pl.col("family_name")),
         mail=plain(pl.col("mail")),
-        department=plain(pl.col("unit").str.split(" / ").list.first()),
+        department=plain(pl.col("department")),
     )
+
+
+def _first_parts(units: pl.Series) -> pl.Series:
+    """The first part of each path; there are few units, and many people."""
+    paths = units.alias("path").to_frame()
+    told = paths.unique().with_columns(first=pl.col("path").str.split(" / ").list.first())
+    joined = paths.join(told, on="path", how="left", nulls_equal=True, maintain_order="left")
+    return joined["first"]
 
 
 def _latest_units(people: People) -> pl.Series:

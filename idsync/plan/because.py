@@ -8,6 +8,7 @@ import polars as pl
 
 from idsync.mapping.rules import Desired
 from idsync.mapping.times import NEVER
+from idsync.plan.recognise import mask
 
 INSTANT = pl.Datetime("us", "UTC")
 
@@ -16,17 +17,25 @@ def with_reasons(
     items: pl.DataFrame, desired: Desired, revoked: pl.DataFrame, now: datetime
 ) -> pl.DataFrame:
     """Return *items* with `because` filled in; *revoked* is person_id, because."""
-    given = _given(items, desired)
-    taken = _taken(items, desired, now)
-    identity = ["person_id", "target", "kind", "ref"]
+    rows = desired.people.persons.select(person_id="id").with_row_index("person")
+    who = items.select("person_id").unique().join(rows, on="person_id", how="left")
+    asked = (
+        items.drop("because")
+        .join(who, on="person_id", how="left", maintain_order="left")
+        .join(desired.rights, on=["target", "kind", "ref"], how="left", maintain_order="left")
+    )
     orders = revoked.select("person_id", order="because").unique("person_id", keep="first")
     told = (
-        items.drop("because")
-        .join(given, on=identity, how="left", maintain_order="left")
-        .join(taken, on="person_id", how="left", maintain_order="left")
+        asked.join(
+            _given(asked, desired), on=["person", "right"], how="left", maintain_order="left"
+        )
+        .join(_taken(asked, desired, now), on="person", how="left", maintain_order="left")
         .join(orders, on="person_id", how="left", maintain_order="left")
     )
     leaves = (pl.col("effect") == "losing") | (pl.col("value_after") == "suspended")
+    gone = pl.when(pl.col("person").is_null()).then(
+        pl.lit("no source knows this person any longer")
+    )
     return told.with_columns(
         because=pl.when(pl.col("order").is_not_null())
         .then("order")
@@ -37,31 +46,29 @@ def with_reasons(
         .when((pl.col("part") == "grant") & ~leaves)
         .then(pl.lit("it is over"))
         .when(leaves)
-        .then(pl.coalesce("taken", pl.lit("no rule gives it any longer")))
+        .then(pl.coalesce(gone, "taken", pl.lit("no rule gives it any longer")))
         .otherwise(pl.lit("the rules give access here again"))
     ).select(items.columns)
 
 
-def _given(items: pl.DataFrame, desired: Desired) -> pl.DataFrame:
-    """person_id, target, kind, ref, given: the rules and employments behind what shall be."""
-    grants = items.filter((pl.col("part") == "grant") & pl.col("shall"))
-    persons = desired.people.persons.select(person_id="id").with_row_index("person")
-    asked = grants.select("person_id", "target", "kind", "ref").unique()
-    asked = asked.join(desired.rights, on=["target", "kind", "ref"]).join(persons, on="person_id")
-    bases = desired.bases.filter("certain").join(
-        asked.select("person").unique(), on="person", how="semi"
+def _given(asked: pl.DataFrame, desired: Desired) -> pl.DataFrame:
+    """person, right, given: the rules and employments behind what shall be."""
+    grants = asked.filter((pl.col("part") == "grant") & pl.col("shall"))
+    wanted = grants.select("person", "right").drop_nulls().unique()
+    here = mask(desired.people.persons.height, wanted["person"])
+    bases = desired.bases.filter(pl.col("certain") & here.gather(desired.bases["person"]))
+    backed = bases.join(_spelled_by_rule(desired), on="rule").join(
+        wanted, on=["person", "right"], how="semi"
     )
-    backed = (
-        bases.join(_spelled_by_rule(desired), on="rule")
-        .join(asked, on=["person", "right"])
-        .with_columns(text=pl.lit(""))
+    texts = backed.select("person", "right", _basis(backed, desired))
+    many = texts.select(pl.struct("person", "right").is_duplicated()).to_series()
+    joined = (
+        texts.filter(many)
+        .sort("person", "right", "text")
+        .group_by("person", "right")
+        .agg(pl.col("text").unique(maintain_order=True).str.join("; "))
     )
-    backed = backed.with_columns(text=_basis(backed, desired))
-    return (
-        backed.sort("person", "right", "text")
-        .group_by("person_id", "target", "kind", "ref", maintain_order=True)
-        .agg(given=pl.col("text").unique(maintain_order=True).str.join("; "))
-    )
+    return pl.concat([texts.filter(~many), joined]).rename({"text": "given"})
 
 
 def _spelled_by_rule(desired: Desired) -> pl.DataFrame:
@@ -112,23 +119,22 @@ def local_day(instants: pl.Series, zone: str) -> pl.Series:
     return before.dt.convert_time_zone(zone).dt.date().cast(pl.String)
 
 
-def _taken(items: pl.DataFrame, desired: Desired, now: datetime) -> pl.DataFrame:
-    """person_id, taken: why somebody has less than before, as far as the sources tell."""
-    losing = items.filter((pl.col("effect") == "losing") | (pl.col("value_after") == "suspended"))
-    asked = losing.select("person_id").unique()
-    known = desired.people.persons.select(person_id="id", known=pl.lit(True))
-    theirs = desired.people.employments.join(asked, on="person_id", how="semi")
-    ends = theirs.group_by("person_id").agg(
+def _taken(asked: pl.DataFrame, desired: Desired, now: datetime) -> pl.DataFrame:
+    """person, taken: why somebody has less than before, as far as the sources tell."""
+    losing = asked.filter((pl.col("effect") == "losing") | (pl.col("value_after") == "suspended"))
+    people = desired.people
+    persons = losing["person"].drop_nulls().unique()
+    rows = people.employed_rows
+    theirs = people.employments.select("valid_to").with_columns(rows)
+    theirs = theirs.filter(mask(people.persons.height, persons).gather(rows).fill_null(False))
+    ends = theirs.group_by("person").agg(
         open=(pl.col("valid_to").is_null() | (pl.col("valid_to") > now)).any(),
         last=pl.col("valid_to").max(),
     )
-    told = asked.join(known, on="person_id", how="left").join(ends, on="person_id", how="left")
-    day = local_day(told["last"], desired.zone.key)
-    return told.with_columns(day=day).select(
-        "person_id",
-        taken=pl.when(pl.col("known").is_null())
-        .then(pl.lit("no source knows this person any longer"))
-        .when(pl.col("open").is_null())
+    told = persons.to_frame().join(ends, on="person", how="left")
+    return told.with_columns(day=local_day(told["last"], desired.zone.key)).select(
+        "person",
+        taken=pl.when(pl.col("open").is_null())
         .then(pl.lit("has no employment"))
         .when(~pl.col("open"))
         .then(pl.concat_str(pl.lit("the last employment ended "), "day")),

@@ -138,7 +138,8 @@ class Plan:
     def json(self) -> str:
         """Return the whole document as one JSON text."""
         head = json.dumps(self.header(), ensure_ascii=False)
-        return f'{head[:-1]}, "changes": [{",".join(_split(self.lines))}]}}\n'
+        changes = self.lines.removesuffix("\n").replace("\n", ",")  # no JSON text holds a line end
+        return f'{head[:-1]}, "changes": [{changes}]}}\n'
 
     def changes(self) -> Iterator[tuple[str, str, Change, pl.DataFrame]]:
         """Yield target, person id, change and items of everything that goes, losses first."""

@@ -44,8 +44,16 @@ LEDGER = pl.Schema(
 )
 """Which grants (and which suspensions) are idsync's own. Everything else in a target is local."""
 
-OWNED = pl.Schema({name: LEDGER[name] for name in ("key", "kind", "ref", "valid_from", "valid_to")})
-"""What the planner needs of it."""
+OWNED = pl.Schema(
+    {
+        "key": pl.String(),
+        "kind": pl.Categorical(),
+        "ref": pl.Categorical(),
+        "valid_from": INSTANT,
+        "valid_to": INSTANT,
+    }
+)
+"""What the planner needs of it; texts that stand again and again stay numbers until looked at."""
 
 ORDER = (
     "target",

@@ -100,11 +100,13 @@ def _given_twice(people: People, key: str) -> pl.Series:
 
 def _sharing(people: People, claims: pl.DataFrame, key: str) -> pl.Series:
     """Persons who claim a key that somebody else claims in the same way."""
-    rivals = claims.filter("linked")
+    linked = claims.filter("linked")
+    rivals = [linked.filter(pl.col("key").is_duplicated())["person"]]
     twice = _given_twice(people, key)
     if twice.len():
-        rivals = pl.concat([rivals, claims.filter(~pl.col("linked") & pl.col("key").is_in(twice))])
-    return rivals.filter(pl.struct("linked", "key").is_duplicated())["person"]
+        wishing = claims.filter(~pl.col("linked") & pl.col("key").is_in(twice.implode()))
+        rivals.append(wishing.filter(pl.col("key").is_duplicated())["person"])
+    return pl.concat(rivals)
 
 
 def _doubt(

@@ -31,7 +31,7 @@ def state_items(
 
     With *credentials* the states of cards are changed too, not only that of the cardholder.
     """
-    taken = ledger.filter(pl.col("kind") == "block").select("key", "ref")
+    taken = ledger.filter(pl.col("kind") == "block").select("key", pl.col("ref").cast(pl.String))
     return [
         _moved(
             target, part,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
+from itertools import accumulate
 
 import polars as pl
 
@@ -39,9 +42,24 @@ def plan_target(
 
     *ledger* and *links* (key, person_id) are what idsync knows of this target. Nothing
     that idsync does not own is ever removed, and nothing that is unknown is decided.
+    Why an item is there is told by `reasoned`.
     """
     stage = _Stage(target, desired, holdings, ledger, links, orders, now, seed)
     return stage.plan()
+
+
+def reasoned(
+    plans: Sequence[TargetPlan], desired: Desired, orders: Orders, now: datetime
+) -> list[TargetPlan]:
+    """Return *plans* with every item's `because` filled in: once for all of them."""
+    if not plans:
+        return []
+    told = with_reasons(pl.concat(plan.items for plan in plans), desired, orders.revoked, now)
+    starts = accumulate((plan.items.height for plan in plans), initial=0)
+    return [
+        replace(plan, items=told.slice(start, plan.items.height))
+        for plan, start in zip(plans, starts, strict=False)
+    ]
 
 
 class _Stage:
@@ -101,7 +119,7 @@ class _Stage:
         wished = self.keys.filter(wishing.gather(self.keys["person"]))["person_id"]
         return TargetPlan(
             target=self.target,
-            items=with_reasons(changed, self.desired, self.orders.revoked, self.now),
+            items=changed,
             refusals=self._refusals(blocked),
             adopt=adopt,
             links=recognised,
@@ -194,7 +212,8 @@ class _Stage:
         ours = self.ledger.filter(
             pl.col("key").is_in(extra["key"].unique().implode()) & (pl.col("kind") != "block")
         ).select(
-            "key", "kind", "ref",
+            "key",
+            pl.col("kind", "ref").cast(pl.String),
             valid_from=pl.col("valid_from").to_physical(),
             end=pl.col("valid_to").to_physical(),
         )  # fmt: skip
@@ -213,7 +232,7 @@ class _Stage:
         # what a local administrator says to have given stays theirs
         matched = self._named(matched.filter(reason.fill_null("") != "manual"))
         matched = matched.join(self.keys.select("person", "person_id"), on="person")
-        ours = self.ledger.select("key", "kind", "ref")
+        ours = self.ledger.select("key", pl.col("kind", "ref").cast(pl.String))
         matched = matched.join(ours, on=["key", "kind", "ref"], how="anti")
         if self.target.adopt != "matching":
             return nothing, matched.height

@@ -29,13 +29,22 @@ from idsync.plan.document import EMPTY_LINKS, EMPTY_REFUSALS, Plan, TargetState
 from idsync.plan.given import Orders, Target, TargetPlan
 from idsync.plan.holdings import Holdings
 from idsync.plan.items import LEDGER, OWNED
-from idsync.plan.target import plan_target
+from idsync.plan.target import plan_target, reasoned
 from idsync.service.reading import Progress, SourceRead, read_sources
 from idsync.store import State
 
 LINKS = pl.Schema({"key": pl.String(), "person_id": pl.String()})
 SET_ASIDE = pl.Schema(dict.fromkeys(("source", "key", "reason", "person_id"), pl.String()))
 DISAGREEMENTS = pl.Schema(dict.fromkeys(("person_id", "attribute", "sources"), pl.String()))
+STORED = {
+    "person": schema(Person),
+    "employment": schema(Employment),
+    "training_completion": schema(TrainingCompletion),
+    "membership": schema(Membership),
+    "set_aside": SET_ASIDE,
+    "disagreement": DISAGREEMENTS,
+}
+"""The tables of people that are kept, by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,16 +112,16 @@ def _known(config: Config, kind: Kind, believed: set[str]) -> bool:
 
 def stored_people(config: Config, state: State) -> People:
     """Return everybody as last accepted, without reading any source."""
-    load = state.frames.load
     believed = {name for name in config.sources if state.snapshot(name) is not None}
+    load = state.frames.load_all(STORED)
     return People(
-        persons=load("person", schema(Person)),
-        employments=load("employment", schema(Employment)),
-        trainings=load("training_completion", schema(TrainingCompletion)),
-        memberships=load("membership", schema(Membership)),
+        persons=load["person"],
+        employments=load["employment"],
+        trainings=load["training_completion"],
+        memberships=load["membership"],
         links=pl.DataFrame(schema=schema(IdentityLink)),  # only reading asks who was who
-        set_aside=load("set_aside", SET_ASIDE),
-        disagreements=load("disagreement", DISAGREEMENTS),
+        set_aside=load["set_aside"],
+        disagreements=load["disagreement"],
         unmatched=pl.DataFrame(schema={"source": pl.String, "count": pl.UInt32}),
         trainings_known=_known(config, "trainings", believed),
         memberships_known=_known(config, "memberships", believed),
@@ -190,28 +199,6 @@ def target_of(config: Config, state: State, name: str) -> Target:
         adapter.close()
 
 
-def plan_one(
-    config: Config,
-    state: State,
-    desired: Desired,
-    name: str,
-    held: Holdings,
-    orders: Orders,
-    now: datetime,
-) -> TargetPlan:
-    """Return what must change in one target."""
-    return plan_target(
-        target_of(config, state, name),
-        desired,
-        held,
-        ledger=state.journal.ledger(name, OWNED),
-        links=state.frames.load(f"link:{name}", LINKS),
-        orders=orders,
-        now=now,
-        seed=int(now.timestamp()),
-    )
-
-
 def plan_all(
     config: Config,
     state: State,
@@ -220,13 +207,22 @@ def plan_all(
     orders: Orders,
     now: datetime,
 ) -> list[TargetPlan]:
-    """Return what must change in every target, planned side by side."""
+    """Return what must change in every target that *holdings* names, planned side by side."""
 
     def one(name: str) -> TargetPlan:
-        return plan_one(config, state, desired, name, holdings[name], orders, now)
+        return plan_target(
+            target_of(config, state, name),
+            desired,
+            holdings[name],
+            ledger=state.journal.ledger(name, OWNED),
+            links=state.frames.load(f"link:{name}", LINKS),
+            orders=orders,
+            now=now,
+            seed=int(now.timestamp()),
+        )
 
     with ThreadPoolExecutor(max(1, len(holdings))) as pool:
-        return list(pool.map(one, holdings))
+        return reasoned(list(pool.map(one, holdings)), desired, orders, now)
 
 
 def limits_of(config: Config) -> dict[Direction, Limit]:

@@ -97,7 +97,7 @@ class Journal:
         if not parts:
             return self._frames.load(f"ledger:{target}", columns)
         folded = self._frames.load(f"ledger:{target}", LEDGER)
-        return _summed(folded, parts).select(*columns)
+        return _summed(folded, parts).select(*columns).cast(columns)
 
     def fold(self, targets: Iterable[str]) -> None:
         """Sum the journal up in the ledger, so that it need not be read again.

@@ -30,7 +30,7 @@ from idsync.plan.document import Plan, SourceState, TargetState
 from idsync.plan.given import Orders, Target, TargetPlan
 from idsync.plan.holdings import Holdings
 from idsync.plan.items import LEDGER, merged_ledger
-from idsync.plan.target import plan_target
+from idsync.plan.target import plan_target, reasoned
 
 NOW = datetime(2026, 10, 1, 6, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -147,18 +147,19 @@ class City:
 
     def plan(self, seed: int = 0) -> TargetPlan:
         """Return what must change."""
-        return plan_target(
-            self.target, self.desired(), Holdings.collect(self.holders),
-            ledger=self.owned, links=self.links,
-            orders=Orders(
-                revoked=pl.DataFrame(
-                    [(one, "ordered by HR") for one in self.revoked],
-                    schema={"person_id": pl.String(), "because": pl.String()}, orient="row",
-                ),
-                frozen=pl.Series("person_id", self.frozen, dtype=pl.String),
+        orders = Orders(
+            revoked=pl.DataFrame(
+                [(one, "ordered by HR") for one in self.revoked],
+                schema={"person_id": pl.String(), "because": pl.String()}, orient="row",
             ),
-            now=self.now, seed=seed,
+            frozen=pl.Series("person_id", self.frozen, dtype=pl.String),
         )  # fmt: skip
+        desired = self.desired()
+        plan = plan_target(
+            self.target, desired, Holdings.collect(self.holders),
+            ledger=self.owned, links=self.links, orders=orders, now=self.now, seed=seed,
+        )  # fmt: skip
+        return reasoned([plan], desired, orders, self.now)[0]
 
     def after(self, plan: TargetPlan) -> City:
         """Return the city when everything in *plan* has been done and written down."""
