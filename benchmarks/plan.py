@@ -29,7 +29,7 @@ MANY = 50_000  # from here on DiffSync takes minutes and gigabytes: once is enou
 TOO_MANY = 300_000  # from here on DiffSync needs more memory (43 kB a person) than there is
 DRIFT = 0.05
 SOME_END = datetime(2031, 1, 1, tzinfo=UTC)
-TABLES_VERSION = 4
+TABLES_VERSION = 5
 
 
 @dataclass(frozen=True)

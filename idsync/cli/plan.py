@@ -41,14 +41,14 @@ def command(
         progress.end()
         plan = seen.plan
         if save is not None:
-            _save(save, plan.json())
+            _save(save, plan.encoded())
         chosen = pl.lit(True)
         if target:
             chosen = chosen & (pl.col("target") == target)
         if person:
             chosen = chosen & (pl.col("person_id") == find_person(person, seen.people, state))
         if as_json:
-            document = json.loads(plan.json())
+            document = json.loads(plan.encoded())
             document["changes"] = [
                 change
                 for change in document["changes"]
@@ -71,7 +71,7 @@ def command(
         return exit_code(plan.outcome)
 
 
-def _save(path: Path, text: str) -> None:
+def _save(path: Path, text: bytes) -> None:
     """Write the plan so that nobody else can read it, whole or not at all."""
     import os
 
@@ -80,7 +80,7 @@ def _save(path: Path, text: str) -> None:
     partial = path.with_name(path.name + ".partial")
     try:
         with os.fdopen(
-            os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
+            os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb"
         ) as file:
             file.write(text)
         partial.replace(path)

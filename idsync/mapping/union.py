@@ -30,23 +30,39 @@ def blocks_of(windows: pl.DataFrame, what: str) -> pl.DataFrame:
     """Return windows that touch as one; `block` numbers those of one person and *what*."""
     columns = ["person", what, "valid_from", "valid_to"]
     windows = windows.select(columns)
-    packed = pl.col("person").cast(pl.UInt64) * 2**32 + pl.col(what)
-    many = windows.select(packed.is_duplicated()).to_series()
-    single = windows.filter(~many)
-    alone = single.with_columns(block=pl.lit(0, pl.UInt32))
-    if single.height == windows.height:
+    pair = (pl.col("person").cast(pl.UInt64) * 2**32 + pl.col(what)).alias("pair")
+    pairs = windows.select(pair).to_series()
+    many = pairs.is_duplicated()
+    first = pl.lit(0, pl.UInt32).alias("block")
+    alone = windows.filter(~many).with_columns(first)
+    if alone.height == windows.height:
         return alone
-    blocks = (
-        windows.filter(many)
-        .sort("person", what, "valid_from")
-        .with_columns(reached=pl.col("valid_to").cum_max().over("person", what))
+    several = windows.filter(many).with_columns(pairs.filter(many))
+    # most often there are two, and they touch: then nothing need be put in order
+    spans = several.group_by("pair").agg(
+        pl.col("person", what).first(),
+        pl.col("valid_from").min(),
+        pl.col("valid_to").max(),
+        last_begin=pl.col("valid_from").max(),
+        first_end=pl.col("valid_to").min(),
+        count=pl.len(),
+    )
+    touching = (pl.col("count") == 2) & (pl.col("last_begin") <= pl.col("first_end"))
+    united = spans.filter(touching).select(*columns, first)
+    scattered = several.join(spans.filter(~touching), on="pair", how="semi")
+    return pl.concat([alone, united, _in_order(scattered, what).select(alone.columns)])
+
+
+def _in_order(windows: pl.DataFrame, what: str) -> pl.DataFrame:
+    """Unite windows one after the other, however many a person has."""
+    reached = pl.col("valid_to").cum_max().over("pair")
+    return (
+        windows.sort("pair", "valid_from")
+        .with_columns(reached=reached)
         .with_columns(
-            gap=(pl.col("valid_from") > pl.col("reached").shift(1).over("person", what)).fill_null(
-                False
-            )
+            gap=(pl.col("valid_from") > pl.col("reached").shift(1).over("pair")).fill_null(False)
         )
-        .with_columns(block=pl.col("gap").cast(pl.UInt32).cum_sum().over("person", what))
+        .with_columns(block=pl.col("gap").cast(pl.UInt32).cum_sum().over("pair"))
         .group_by("person", what, "block", maintain_order=True)
         .agg(pl.col("valid_from").min(), pl.col("valid_to").max())
     )
-    return pl.concat([alone, blocks.select(alone.columns)])

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import cached_property
+from io import BytesIO
 from typing import Any
 
 import polars as pl
@@ -62,7 +63,7 @@ class Plan:
     used_approvals: tuple[str, ...] = field(default=())
 
     @cached_property
-    def lines(self) -> str:
+    def lines(self) -> bytes:
         """One JSON object a changed cardholder, one a line, in an order that never varies."""
         return _lines(self.items)
 
@@ -137,9 +138,14 @@ class Plan:
 
     def json(self) -> str:
         """Return the whole document as one JSON text."""
-        head = json.dumps(self.header(), ensure_ascii=False)
-        changes = self.lines.removesuffix("\n").replace("\n", ",")  # no JSON text holds a line end
-        return f'{head[:-1]}, "changes": [{changes}]}}\n'
+        return self.encoded().decode()
+
+    def encoded(self) -> bytes:
+        """Return the whole document as it is saved: one JSON text in UTF-8."""
+        head = json.dumps(self.header(), ensure_ascii=False).encode()
+        # in a JSON text a line end is escaped, so each of these ends a change
+        changes = self.lines.removesuffix(b"\n").replace(b"\n", b",")
+        return b"".join((head[:-1], b', "changes": [', changes, b"]}\n"))
 
     def changes(self) -> Iterator[tuple[str, str, Change, pl.DataFrame]]:
         """Yield target, person id, change and items of everything that goes, losses first."""
@@ -154,7 +160,7 @@ def read_saved(text: str) -> dict[str, Any]:
     """
     try:
         document = json.loads(text)
-        lines = "".join(_compact(change) + "\n" for change in document.pop("changes"))
+        lines = "".join(_compact(change) + "\n" for change in document.pop("changes")).encode()
         contents = {name: source["content"] for name, source in document["sources"].items()}
         told = "\n".join(_compact(grant) for grant in document["adopt"])
         if document["format"] != FORMAT:
@@ -176,14 +182,14 @@ def _contents(sources: Mapping[str, SourceState]) -> dict[str, str]:
     return {name: state.content for name, state in sources.items()}
 
 
-def _digest(config: str, contents: Mapping[str, str], adopt: pl.DataFrame, lines: str) -> str:
+def _digest(config: str, contents: Mapping[str, str], adopt: pl.DataFrame, lines: bytes) -> str:
     return _digest_of_texts(config, contents, "\n".join(_ledger_lines(adopt)), lines)
 
 
-def _digest_of_texts(config: str, contents: Mapping[str, str], adopt: str, lines: str) -> str:
+def _digest_of_texts(config: str, contents: Mapping[str, str], adopt: str, lines: bytes) -> str:
     head = json.dumps([FORMAT, config, sorted(contents.items())])
     digest = hashlib.sha256(f"{head}\n{adopt}\n".encode())
-    digest.update(lines.encode())
+    digest.update(lines)
     return digest.hexdigest()
 
 
@@ -204,15 +210,15 @@ def _split(lines: str) -> list[str]:
 
 def per_change(items: pl.DataFrame) -> pl.DataFrame:
     """target, key, person_id, action (create, update, revoke), held: a row a cardholder."""
-    losing = (pl.col("effect") == "losing").any()
-    gaining = (pl.col("effect") == "gaining").any()
-    return items.group_by("target", "key", "person_id", maintain_order=True).agg(
-        action=pl.when(pl.col("creates").any())
-        .then(pl.lit("create"))
-        .when(losing & ~gaining)
-        .then(pl.lit("revoke"))
-        .otherwise(pl.lit("update")),
-        held=pl.col("held").is_not_null().any(),
+    return (
+        items.with_columns(_change())
+        .group_by("change", maintain_order=True)
+        .agg(
+            pl.col("target", "key", "person_id").first(),
+            action=_action(),
+            held=pl.col("held").is_not_null().any(),
+        )
+        .drop("change")
     )
 
 
@@ -220,34 +226,28 @@ def _iso(name: str) -> pl.Expr:
     return pl.col(name).dt.strftime("%Y-%m-%dT%H:%M:%S%.fZ")
 
 
-def _lines(items: pl.DataFrame) -> str:
+def _lines(items: pl.DataFrame) -> bytes:
     if items.is_empty():
-        return ""
+        return b""
     told = items.with_columns(
-        _iso("from_before"), _iso("to_before"), _iso("from_after"), _iso("to_after")
+        _iso("from_before"), _iso("to_before"), _iso("from_after"), _iso("to_after"), _change()
     )
-    identity = ["target", "person_id", "key"]
-    sides = told.group_by(identity, maintain_order=True).agg(
-        action=pl.when(pl.col("creates").any())
-        .then(pl.lit("create"))
-        .when((pl.col("effect") == "losing").any() & ~(pl.col("effect") == "gaining").any())
-        .then(pl.lit("revoke"))
-        .otherwise(pl.lit("update")),
+    sides = told.group_by("change", maintain_order=True).agg(
+        pl.col("target", "person_id", "key").first(),
+        action=_action(),
         held=pl.col("held").drop_nulls().unique().sort(),
         creates=pl.col("creates").any(),
         because=pl.col("because").unique().sort(),
     )
-    for side in ("before", "after"):
-        stands = pl.col("was" if side == "before" else "shall")
-        present = told.filter(stands)
-        sides = sides.join(
-            _side(present, side, identity), on=identity, how="left", maintain_order="left"
-        )
+    for side, stands in (("before", "was"), ("after", "shall")):
+        parts = _side(told.filter(pl.col(stands)), side)
+        sides = sides.join(parts, on="change", how="left", maintain_order="left")
     empty = pl.col("creates")
     before = pl.struct("status_before", "credentials_before", "grants_before", "attributes_before")
     after = pl.struct("status_after", "credentials_after", "grants_after", "attributes_after")
     names = ["status", "credentials", "grants", "attributes"]
-    return sides.select(
+    written = BytesIO()
+    sides.select(
         "target",
         pl.col("person_id").alias("person"),
         "key",
@@ -256,12 +256,31 @@ def _lines(items: pl.DataFrame) -> str:
         after=after.struct.rename_fields(names),
         because="because",
         held="held",
-    ).write_ndjson()
+    ).write_ndjson(written)
+    return written.getvalue()
 
 
-def _side(present: pl.DataFrame, side: str, identity: list[str]) -> pl.DataFrame:
+def _change() -> pl.Expr:
+    """The number of the change that a row belongs to; the rows of one stand side by side."""
+    new = [pl.col(name) != pl.col(name).shift(1) for name in ("target", "person_id", "key")]
+    return pl.any_horizontal(new).fill_null(False).cum_sum().alias("change")
+
+
+def _action() -> pl.Expr:
+    losing = (pl.col("effect") == "losing").any()
+    gaining = (pl.col("effect") == "gaining").any()
+    return (
+        pl.when(pl.col("creates").any())
+        .then(pl.lit("create"))
+        .when(losing & ~gaining)
+        .then(pl.lit("revoke"))
+        .otherwise(pl.lit("update"))
+    )
+
+
+def _side(present: pl.DataFrame, side: str) -> pl.DataFrame:
     """What stands of each change on one side; each part aggregated by itself."""
-    people = present.select(identity).unique(maintain_order=True)
+    changes = present.select(pl.col("change").unique(maintain_order=True))
     value = pl.col(f"value_{side}")
     parts = {
         "grants": pl.struct(
@@ -272,12 +291,12 @@ def _side(present: pl.DataFrame, side: str, identity: list[str]) -> pl.DataFrame
     }
     for name, struct in parts.items():
         rows = present.filter(pl.col("part") == name.removesuffix("s"))
-        told = rows.group_by(identity, maintain_order=True).agg(struct.alias(f"{name}_{side}"))
-        people = people.join(told, on=identity, how="left", maintain_order="left")
+        told = rows.group_by("change", maintain_order=True).agg(struct.alias(f"{name}_{side}"))
+        changes = changes.join(told, on="change", how="left", maintain_order="left")
     status = present.filter(pl.col("part") == "status").select(
-        *identity, value.alias(f"status_{side}")
+        "change", value.alias(f"status_{side}")
     )
-    return people.join(status, on=identity, how="left", maintain_order="left")
+    return changes.join(status, on="change", how="left", maintain_order="left")
 
 
 # ── changes as they are done ────────────────────────────────────────────────────────────

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -63,12 +63,16 @@ def look(config: Config, state: State, now: datetime, progress: Progress) -> Loo
     reads = read_sources(config.sources, state, now, progress)
     progress("correlating people")
     people = whoever(config, state, reads, now)
-    progress("applying the rules")
-    desired = desire_of(config, people, now)
-    holdings, failures = read_targets(config, progress)
     orders = orders_of(state, people)
+    with ThreadPoolExecutor(2) as beside:  # targets are read while the rules are applied
+        reading = beside.submit(read_targets, config, progress)
+        remembering = beside.submit(remembered, config, state, config.targets)
+        progress("applying the rules")
+        desired = desire_of(config, people, now)
+        holdings, failures = reading.result()
+        known = remembering.result()
     progress("comparing")
-    plans = plan_all(config, state, desired, holdings, orders, now)
+    plans = plan_all(known, desired, holdings, orders, now)
     plan = assemble(config, state, reads, plans, failures, now)
     return Look(plan=plan, people=people, desired=desired, reads=reads, holdings=holdings)
 
@@ -181,6 +185,30 @@ def _holdings(target: TargetConfig) -> Holdings | str:
         return f"the connector failed ({type(error).__name__}): report it to its author"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Remembered:
+    """What idsync knows of a target before it looks: what is its own there, and who is who."""
+
+    target: Target
+    ledger: pl.DataFrame
+    links: pl.DataFrame
+
+
+def remembered(config: Config, state: State, names: Iterable[str]) -> dict[str, Remembered]:
+    """Return what the state and the configuration say of each target."""
+
+    def one(name: str) -> Remembered:
+        return Remembered(
+            target=target_of(config, state, name),
+            ledger=state.journal.ledger(name, OWNED),
+            links=state.frames.load(f"link:{name}", LINKS),
+        )
+
+    names = list(names)
+    with ThreadPoolExecutor(max(1, len(names))) as pool:
+        return dict(zip(names, pool.map(one, names), strict=True))
+
+
 def target_of(config: Config, state: State, name: str) -> Target:
     """Return what the planner must know of the target *name*."""
     table = config.targets[name]
@@ -200,8 +228,7 @@ def target_of(config: Config, state: State, name: str) -> Target:
 
 
 def plan_all(
-    config: Config,
-    state: State,
+    known: Mapping[str, Remembered],
     desired: Desired,
     holdings: Mapping[str, Holdings],
     orders: Orders,
@@ -211,15 +238,10 @@ def plan_all(
 
     def one(name: str) -> TargetPlan:
         return plan_target(
-            target_of(config, state, name),
-            desired,
-            holdings[name],
-            ledger=state.journal.ledger(name, OWNED),
-            links=state.frames.load(f"link:{name}", LINKS),
-            orders=orders,
-            now=now,
-            seed=int(now.timestamp()),
-        )
+            known[name].target, desired, holdings[name],
+            ledger=known[name].ledger, links=known[name].links,
+            orders=orders, now=now, seed=int(now.timestamp()),
+        )  # fmt: skip
 
     with ThreadPoolExecutor(max(1, len(holdings))) as pool:
         return reasoned(list(pool.map(one, holdings)), desired, orders, now)

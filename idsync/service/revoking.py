@@ -16,7 +16,7 @@ from idsync.mapping.correlate import People
 from idsync.plan.document import ordered_changes
 from idsync.plan.given import Orders
 from idsync.plan.holdings import Holdings
-from idsync.service.planning import LINKS, desire_of, plan_all, stored_people
+from idsync.service.planning import LINKS, desire_of, plan_all, remembered, stored_people
 from idsync.service.planning import orders_of as standing_orders
 from idsync.store import State
 
@@ -103,7 +103,7 @@ def _close_in(
         held = Holdings.collect(holder for holder in found if holder is not None)
         now = clock()
         desired = desire_of(config, people, now)
-        [planned] = plan_all(config, state, desired, {name: held}, orders, now)
+        [planned] = plan_all(remembered(config, state, [name]), desired, {name: held}, orders, now)
         items = planned.items.filter(pl.col("person_id") == person_id)
         work = [
             Work(target=target, person_id=person, change=change, items=rows)

@@ -73,7 +73,7 @@ def test_any_name_survives_being_saved(name: str, right: str) -> None:
     assert read_saved(plan.json())["digest"] == plan.digest
     told = json.loads(plan.json())["changes"]
     assert told[0]["after"]["grants"][0]["ref"] == right
-    assert len(told) == plan.lines.count("\n") == 3
+    assert len(told) == plan.lines.count(b"\n") == 3
 
 
 SAVED = document(busy("Å\u2028\x07").plan()).json().encode()
@@ -226,7 +226,7 @@ def test_a_count_is_of_people() -> None:
 
 
 def test_an_instant_is_told_in_utc() -> None:
-    lines = document(busy().plan()).lines
+    lines = document(busy().plan()).lines.decode()
     assert SOON.strftime("%Y-%m-%dT%H:%M:%SZ") in lines
     assert NOW.strftime("%Y-%m-%d") not in lines
 
