@@ -35,6 +35,8 @@ def _stands(item: dict[str, Any], shown: Cardholder | None) -> bool:
         card = (item["ref"], item["kind"])
         states = [c.state for c in shown.credentials if (c.number, c.medium) == card]
         return all(state == item["value_after"] for state in states)
+    if item["part"] == "again":
+        return not shown.amiss
     if item["part"] == "status":
         return bool(shown.status == item["value_after"])
     return bool((getattr(shown, item["ref"]) or "") == item["value_after"])

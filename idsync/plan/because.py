@@ -20,7 +20,7 @@ def with_reasons(
     rows = desired.people.persons.select(person_id="id").with_row_index("person")
     who = items.select("person_id").unique().join(rows, on="person_id", how="left")
     asked = (
-        items.drop("because")
+        items.rename({"because": "amiss"})
         .join(who, on="person_id", how="left", maintain_order="left")
         .join(desired.rights, on=["target", "kind", "ref"], how="left", maintain_order="left")
     )
@@ -39,6 +39,8 @@ def with_reasons(
     return told.with_columns(
         because=pl.when(pl.col("order").is_not_null())
         .then("order")
+        .when(pl.col("part") == "again")
+        .then("amiss")
         .when(pl.col("part") == "attribute")
         .then(pl.lit("the sources say so"))
         .when((pl.col("part") == "grant") & pl.col("shall"))

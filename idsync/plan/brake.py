@@ -104,8 +104,6 @@ def _with_their_makings(items: pl.DataFrame) -> pl.DataFrame:
 
 
 def _digest(scope: str, direction: str, config_digest: str, part: pl.DataFrame) -> str:
-    told = (
-        part.drop("held", "because").sort(*ORDER).write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.fZ")
-    )
+    told = part.drop("held").sort(*ORDER).write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.fZ")
     text = f"idsync.held/2\n{scope}\n{direction}\n{config_digest}\n{told}"
     return hashlib.sha256(text.encode()).hexdigest()

@@ -45,7 +45,8 @@ class TargetPlan:
 
     items: see ITEMS. refusals: person_id, ref, reason. adopt: rows of LEDGER to become
     ours without a write. links: key, person_id of the cardholders that were recognised.
-    holders: person_id of everybody who holds a right in force there now. Counts:
+    due: at, person_id, kind, ref, action (begins, ends): what the system cannot do by itself
+    on the day. holders: person_id of everybody who holds a right in force there now. Counts:
     adoptable grants equal what the rules give, and local ones are others' and nobody's wish
     (of grants); unchanged people are as they should be.
     """
@@ -56,6 +57,7 @@ class TargetPlan:
     adopt: pl.DataFrame
     links: pl.DataFrame
     holders: pl.DataFrame
+    due: pl.DataFrame
     adoptable: int
     local: int
     unchanged: int

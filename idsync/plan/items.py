@@ -11,7 +11,7 @@ ITEMS = pl.Schema(
         "target": pl.String(),
         "person_id": pl.String(),
         "key": pl.String(),
-        "part": pl.String(),  # grant, credential, status, attribute
+        "part": pl.String(),  # grant, credential, status, attribute, again
         "kind": pl.String(),  # of a grant: access, alarm; of a credential: its medium; else ""
         "ref": pl.String(),  # the right, the credential's number, "status", the attribute's name
         "was": pl.Boolean(),  # it stands there now, with the values "before"

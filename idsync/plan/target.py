@@ -16,12 +16,14 @@ from idsync.mapping.times import ALWAYS, NEVER, microseconds
 from idsync.plan.attributes import attribute_items, protected, shown_attributes
 from idsync.plan.because import with_reasons
 from idsync.plan.difference import difference
+from idsync.plan.fitting import values_that_fit
 from idsync.plan.given import Orders, Target, TargetPlan
 from idsync.plan.holdings import Holdings
-from idsync.plan.items import INSTANT, LEDGER, ORDER
+from idsync.plan.items import INSTANT, LEDGER, ORDER, items
 from idsync.plan.recognise import REFUSALS, recognise
 from idsync.plan.redating import RIGHT, beside_kept, beside_others, grant_items
 from idsync.plan.states import Moves, state_items
+from idsync.plan.wanting import interval, wanted_in
 
 DIFFED = ("person", "right", "begin", "end")
 BLOCKED = "somebody else gave this right for another time: idsync leaves it as it is"
@@ -103,7 +105,11 @@ class _Stage:
         self.frozen = self._frozen_rows()
 
     def plan(self) -> TargetPlan:
-        wanted, kept, actual = self._wanted(), self._kept(), self._actual()
+        wanting = wanted_in(
+            self.target, self.desired, self.given, self.known, self.holdings,
+            able=self._able(), instant=self.instant,
+        )  # fmt: skip
+        wanted, kept, actual = wanting.grants, self._kept(wanting.kept), self._actual()
         found = difference(wanted, actual, on=DIFFED, seed=self.seed)
         missing, extra = self._named(found.missing), self._named(found.extra)
         mine, others = self._owned(extra)
@@ -114,13 +120,15 @@ class _Stage:
         managed = self._managed(grants, recognised)
         staying = pl.concat([others, extra.join(kept, on=RIGHT, how="semi").select(others.columns)])
         states = self._states(wishing, kept, actual, staying, managed)
-        attributes = self._attributes(wishing, managed)
-        changed = pl.concat([grants, *states, attributes]).sort(*ORDER)
+        attributes, unheld = self._attributes(wishing, managed)
+        again = self._again(managed)
+        changed = pl.concat([grants, *states, attributes, again]).sort(*ORDER)
         wished = self.keys.filter(wishing.gather(self.keys["person"]))["person_id"]
         return TargetPlan(
             target=self.target,
             items=changed,
-            refusals=self._refusals(blocked),
+            refusals=self._refusals(blocked, wanting.refused, unheld),
+            due=self._due(wanting.due),
             adopt=adopt,
             links=recognised,
             holders=self._holders(actual),
@@ -151,30 +159,15 @@ class _Stage:
 
     # ── both sides of the difference ────────────────────────────────────────────────────
 
-    def _wanted(self) -> pl.DataFrame:
-        """What the rules give here: person, right, begin, end, valid_from."""
+    def _able(self) -> pl.Series:
+        """By person whether their wishes count: known here, not revoked, not in doubt."""
         able = self.known.mask(self.keys["person"])
-        able = able & ~self.known.mask(self.revoked) & ~self.known.mask(self.frozen)
-        grants = self.given.filter(able.gather(self.given["person"]))
-        if not self.target.capabilities.dated_grants:
-            grants = grants.filter(pl.col("valid_from") <= self.instant).with_columns(
-                valid_from=pl.lit(ALWAYS), valid_to=pl.lit(NEVER)
-            )
-        return grants.select("person", "right", *self._interval())
+        return able & ~self.known.mask(self.revoked) & ~self.known.mask(self.frozen)
 
-    def _kept(self) -> pl.DataFrame:
+    def _kept(self, unfit: pl.DataFrame) -> pl.DataFrame:
         """person, kind, ref that nobody can decide; of the revoked everything is decided."""
-        kept = self.desired.kept.join(self.rights, on="right").select(RIGHT)
+        kept = pl.concat([self.desired.kept, unfit]).join(self.rights, on="right").select(RIGHT)
         return kept.filter(~pl.col("person").is_in(self.revoked.implode()))
-
-    def _interval(self) -> list[pl.Expr]:
-        """begin and end as compared, valid_from as written: a begin that has passed is no news."""
-        begun = pl.col("valid_from") <= self.instant
-        return [
-            pl.when(~begun).then("valid_from").alias("begin"),
-            pl.when(pl.col("valid_to") != NEVER).then("valid_to").alias("end"),
-            pl.when(pl.col("valid_from") != ALWAYS).then("valid_from").alias("valid_from"),
-        ]
 
     def _actual(self) -> pl.DataFrame:
         """Grants of recognised people, without those whom nobody can tell apart.
@@ -194,7 +187,7 @@ class _Stage:
         ).with_row_index("row")
         if grants["person"].null_count():
             grants = grants.filter(pl.col("person").is_not_null())
-        return grants.select("row", "person", "holder", "right", *self._interval())
+        return grants.select("row", "person", "holder", "right", *interval(self.instant))
 
     def _in_force(self) -> pl.Expr:
         begun = pl.col("begin").is_null()
@@ -273,7 +266,28 @@ class _Stage:
         )
         return rows, blocked
 
-    def _refusals(self, blocked: pl.DataFrame) -> pl.DataFrame:
+    def _due(self, due: pl.DataFrame) -> pl.DataFrame:
+        """at, person_id, kind, ref, action: what the system cannot do by itself on the day."""
+        named = due.join(self.rights, on="right").join(self.keys, on="person")
+        return named.select(pl.col("at").cast(INSTANT), "person_id", "kind", "ref", "action").sort(
+            "at", "person_id", "kind", "ref"
+        )
+
+    def _again(self, managed: pl.DataFrame) -> pl.DataFrame:
+        """Items that send again what does not hold as the system shows it."""
+        records = self._records(managed)
+        amiss = self.holdings.cardholders["amiss"].gather(records["holder"]).fill_null("")
+        rows = records.with_columns(amiss.alias("because")).filter(amiss != "").unique("key")
+        revoked = self.known.mask(self.revoked).gather(rows["person"])
+        return items(
+            rows.select("person_id", "key", "because", confirmed=revoked),
+            target=self.target.name, part="again", kind="", ref="again", was=True, shall=True,
+            effect="neutral", creates=False,
+        )  # fmt: skip
+
+    def _refusals(
+        self, blocked: pl.DataFrame, refused: pl.DataFrame, unheld: pl.DataFrame
+    ) -> pl.DataFrame:
         """person_id, ref, reason: who should get something here and does not."""
         wishing = self.known.mask(self.given["person"])
         unknown = self.known.unknown.with_columns(ref=pl.lit(""))
@@ -283,7 +297,8 @@ class _Stage:
         beyond = beyond.with_columns(
             reason=pl.concat_str(pl.lit("this system holds no "), "kind", pl.lit(" rights"))
         )
-        parts = [people, rights, beyond]
+        unfit = refused.join(self.keys, on="person")
+        parts = [people, rights, beyond, unfit, unheld]
         told = pl.concat([part.select(*REFUSALS) for part in parts])
         return told.unique().sort("person_id", "ref")
 
@@ -319,10 +334,13 @@ class _Stage:
         chosen = keys.select("person", "person_id", "key")
         return self.known.there.join(chosen, on="person")
 
-    def _attributes(self, wishing: pl.Series, managed: pl.DataFrame) -> pl.DataFrame:
+    def _attributes(
+        self, wishing: pl.Series, managed: pl.DataFrame
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Released attributes that differ, for those who hold or shall hold something here.
 
-        Of protected people also for those who hold nothing any longer: their names go.
+        Of protected people also for those who hold nothing any longer: their names go. And
+        person_id, ref, reason of the values that the system cannot hold.
         """
         capabilities = self.target.capabilities
         names = [name for name in self.target.release if name in capabilities.attributes]
@@ -332,7 +350,7 @@ class _Stage:
             & ~self.known.mask(self.frozen).gather(managed["person"])
         )
         records = self._first_records(names)
-        return attribute_items(
+        differing = attribute_items(
             self.target.name,
             names,
             shown_attributes(self.people),
@@ -340,6 +358,7 @@ class _Stage:
             holding.join(records, on="person", how="left"),
             lengths=capabilities.lengths,
         )
+        return values_that_fit(differing, self.holdings.cardholders, capabilities)
 
     def _first_records(self, names: list[str]) -> pl.DataFrame:
         """person, holder: one record each; where several carry one key, always the same one."""
