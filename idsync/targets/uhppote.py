@@ -139,9 +139,10 @@ class UhppoteTarget(Target):
                     less = record
                 if less != record and not device.store(less):
                     problems.append(f"{device.place}: {NOT_STORED}")
-                    # without the turned dates, which a controller may not take
-                    less = taken(record, controller, wish, suspends=False)
-                    less = less if less != record and device.store(less) else record
+                    # it may be the turned dates that it does not take: then the doors alone
+                    doors_only = taken(record, controller, wish, suspends=False)
+                    again = doors_only not in (record, less) and device.store(doors_only)
+                    less = doors_only if again else record
                 records[controller, number] = less
 
         self._everywhere(at, "what was to be taken away is gone there, and nothing was given")

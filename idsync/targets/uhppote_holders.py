@@ -36,7 +36,7 @@ class Holders:
     path: Path
     at_least: int = 1
     counted: bool = False
-    _data: bytes = b""
+    _data: bytes | None = None
     _register: Register = field(default_factory=lambda: Register({}, {}))
     _expected: set[str] = field(default_factory=set)
 

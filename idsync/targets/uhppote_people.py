@@ -52,7 +52,7 @@ class Person:
             status=status,
             credentials=tuple(self._card(number, today) for number in self.cards),
             grants=rights.grants(held),
-            amiss="; ".join(self.amiss()),
+            amiss="; ".join(self.amiss()) if self.key is not None else "",
         )
 
     def amiss(self) -> list[str]:

@@ -38,7 +38,7 @@ SIZE = 64
 START = 0x17
 DELETED = 0xFFFFFFFF
 KEPT = slice(24, 28)  # PIN (three bytes) and first-card rights, in "get card" and in "put card"
-SLOTS = 200_000  # no controller has as many: one that counts or goes on further is not believed
+SLOTS = 200_000  # no controller has as many
 
 
 def _package() -> Any:  # noqa: ANN401 - the package carries no types
@@ -125,19 +125,16 @@ class Device:
         return bool(package.decode.put_card_response(self._ask(request)).stored)
 
     def cards(self) -> dict[int, Record]:
-        """Return every card, which the controller counts the same before and after.
+        """Return every card: all slots up to the first empty one, as many as are counted.
 
         Raises:
-            Incomplete: fewer or others came, or somebody wrote meanwhile.
+            Incomplete: fewer, more or others came, or somebody wrote meanwhile.
         """
-        total, found, index = self.count(), dict[int, Record](), 0
-        while len(found) < total:
-            index += 1
+        total, found = self.count(), dict[int, Record]()
+        for index in range(1, SLOTS):
             record = self._card_at(index)
-            if record.number == 0 or index > SLOTS:
-                raise Incomplete(
-                    f"{self.place}: {len(found)} of {total} cards came: read again later"
-                )
+            if record.number == 0:
+                break
             if record.number in found:
                 raise Incomplete(
                     f"{self.place}: one card came twice, in slot {index}: somebody is writing; "
@@ -146,9 +143,10 @@ class Device:
             if record.number != DELETED:
                 found[record.number] = record
         now = self.count()
-        if now != total:
+        if not len(found) == total == now:
             raise Incomplete(
-                f"{self.place}: {total} cards before the read and {now} after: read again"
+                f"{self.place}: {len(found)} cards came, of {total} counted before and {now} "
+                "after: read again later"
             )
         return found
 

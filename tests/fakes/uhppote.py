@@ -42,7 +42,7 @@ class Habits:
     pause_s: float = 0.0  # TCP: between the pieces
     count_off: int = 0  # the count of cards is wrong by this many
     zero_dates: bool = False  # shows no dates
-    after_slot: list[Callable[[], None]] = field(default_factory=list)  # once, after the next slot
+    after_slot: list[Callable[[], object]] = field(default_factory=list)  # once, after the next slot
 
 
 class FakeController:
@@ -59,6 +59,7 @@ class FakeController:
         self.profiles: set[int] = set()
         self.clock: datetime | None = None  # None: the right time of this machine
         self.seen: list[int] = []  # the functions that were asked for
+        self.last = b""  # the last request
         self.lock = threading.RLock()
         self._udp, self._tcp, self.port = _bound()
         self._stop = threading.Event()
@@ -145,6 +146,7 @@ class FakeController:
             return None
         with self.lock:
             self.seen.append(function)
+            self.last = request
             if self.habits.busy:
                 self.habits.busy -= 1
                 return None

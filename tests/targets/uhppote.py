@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from idsync.model import Cardholder
+from idsync.model import Cardholder, Change, Grant
 from idsync.targets.uhppote import UhppoteTarget
 from tests.fakes.uhppote import FakeController, Habits, Held
 
@@ -16,6 +16,7 @@ PLACES = {"FSK-ENTRE": (0, 1), "SKOLA-ENTRE": (0, 3), "STADSHUS Å": (1, 2)}
 """Each right as the number of its controller and of its door there."""
 
 ENTRANCE, CITY_HALL = 405419896, 303986753
+CARD, SECOND = 8_000_001, 8_000_002  # cards of the person with the key 1001
 DAY = 29  # the number of the time profile that the settings call DAY
 
 
@@ -36,6 +37,13 @@ class Site:
     def close(self) -> None:
         for controller in self.both:
             controller.close()
+
+    def revive(self) -> None:
+        """Bring the first controller back, with what it held, on another port."""
+        cards = self.first.slots
+        self.first = FakeController(self.first.id, self.habits)
+        self.first.slots = cards
+        self.both = (self.first, self.second)
 
     def write(self, *, end: str = "") -> None:
         """Write the holders file anew."""
@@ -106,3 +114,35 @@ def _put(device: FakeController, card: int, doors: list[int], there: Held | None
         return
     begin, end = date.fromisoformat(there.begin), date.fromisoformat(there.end)
     device.put(card, *doors, begin=begin, end=end, pin=there.pin, first=there.first)
+
+
+# ── hands and eyes ──────────────────────────────────────────────────────────────────────
+
+
+def holding(*refs: str, key: str = "1001", **fields: Any) -> Cardholder:
+    return Cardholder(key=key, grants=tuple(Grant(ref=ref) for ref in refs), **fields)
+
+
+def change(target: UhppoteTarget, after: Cardholder) -> Cardholder:
+    """Put *after* as the engine does, and return what is there then."""
+    before = target.read_one("1001")
+    target.put(Change(before=before, after=after))
+    return shown(target)
+
+
+def shown(target: UhppoteTarget, key: str = "1001") -> Cardholder:
+    found = target.read_one(key)
+    assert found is not None
+    return found
+
+
+def today(site: Site) -> date:
+    return datetime.now(UhppoteTarget.Config.model_validate(site.settings()).timezone).date()
+
+
+def refs(holder: Cardholder) -> set[str]:
+    return {grant.ref for grant in holder.grants}
+
+
+def held(site: Site, card: int = CARD) -> tuple[Held | None, Held | None]:
+    return site.first.held(card), site.second.held(card)
