@@ -42,7 +42,7 @@ class Habits:
     pause_s: float = 0.0  # TCP: between the pieces
     count_off: int = 0  # the count of cards is wrong by this many
     zero_dates: bool = False  # shows no dates
-    after_slot: list[Callable[[], object]] = field(default_factory=list)  # once, after the next slot
+    after_slot: list[Callable[[], object]] = field(default_factory=list)  # each after one slot more
 
 
 class FakeController:

@@ -100,6 +100,13 @@ def test_a_grant_that_fits_no_door_is_refused_after_taking_away(
     assert refs(shown(target)) == {"STADSHUS Å"}
 
 
+@pytest.mark.parametrize("alias", [f"FSK-ENTRE/{DAY}", f"FSK-ENTRE/0{DAY}"])
+def test_a_right_has_one_name_only(target: UhppoteTarget, alias: str) -> None:
+    there = change(target, holding("FSK-ENTRE/DAY"))
+    target.put(Change(before=replace(there, grants=(Grant(ref=alias),)), after=holding()))
+    assert refs(shown(target)) == {"FSK-ENTRE/DAY"}
+
+
 @pytest.mark.parametrize("kind", ["alarm", "competency"])
 def test_a_removed_right_of_another_kind_is_no_door(target: UhppoteTarget, kind: GrantKind) -> None:
     there = change(target, holding("FSK-ENTRE"))
