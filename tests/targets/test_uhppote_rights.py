@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,6 +18,8 @@ from idsync.model import Change, Grant, GrantKind
 from idsync.targets.uhppote import UhppoteTarget
 from tests.fakes.uhppote import PUT_CARD
 from tests.targets.uhppote import CARD, DAY, SECOND, Site, change, held, holding, refs, shown
+
+HOME = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -257,3 +261,14 @@ def test_settings_that_cannot_be_are_refused(what: str) -> None:
     assert UhppoteTarget.Config.model_validate(sound)
     with pytest.raises(ValidationError):
         UhppoteTarget.Config.model_validate(sound | BAD[what])
+
+
+def test_the_example_of_the_page_is_sound() -> None:
+    text = (HOME / "docs/targets/uhppote.md").read_text(encoding="utf-8")
+    [example] = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    table = tomllib.loads(example)["targets"]["depot"]
+    own = {key: value for key, value in table.items() if key not in ("type", "controller", "key")}
+    config = UhppoteTarget.Config.model_validate(own)
+    assert [len(controller.doors) for controller in config.controllers] == [4, 1]
+    for key in (*UhppoteTarget.Config.model_fields, *type(config.controllers[0]).model_fields):
+        assert f"`{key}`" in text or f"`controllers.{key}`" in text, f"{key} is not on the page"

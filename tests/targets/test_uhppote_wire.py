@@ -19,6 +19,8 @@ from idsync.targets.uhppote_cards import Record
 from idsync.targets.uhppote_wire import Device
 from tests.fakes.uhppote import CARD_AT, FakeController
 
+HOME = Path(__file__).parents[2]
+
 # published test vectors: uhppoted-codegen, bindings/.models/test-data.json
 GET_CARD = (
     "F1oAAHg3KhiimHwAICIBASAiEjEAAR0Aax0AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=="
@@ -288,5 +290,5 @@ def test_without_the_package_the_extra_is_named(
 
 
 def test_the_package_is_loaded_only_when_it_is_used() -> None:
-    text = Path("idsync/targets/uhppote_wire.py").read_text(encoding="utf-8")
+    text = (HOME / "idsync/targets/uhppote_wire.py").read_text(encoding="utf-8")
     assert "\nimport uhppoted" not in text
