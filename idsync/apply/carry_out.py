@@ -11,7 +11,8 @@ from itertools import islice
 
 import polars as pl
 
-from idsync.apply.one import Result, carry_out_one
+from idsync.apply.one import Result, carry_out_many, carry_out_one
+from idsync.apply.pace import pace_of
 from idsync.apply.readback import gives
 from idsync.model import Change, Outcome
 from idsync.store import State
@@ -53,11 +54,14 @@ def carry_out(
     state: State,
     clock: Callable[[], datetime],
     progress: Callable[[int], None] = lambda _: None,
+    *,
+    urgent: bool = False,
 ) -> dict[str, Done]:
     """Carry *work* out and return what became of it, by target.
 
-    Work on one target goes out in the order given, over as many connections as the target
-    allows, one change a cardholder. Targets do not wait for each other.
+    What is *urgent* (a revocation) uses its reserved share of what a vendor allows. Work on
+    one target goes out in the order given, over as many connections as the target allows,
+    one change a cardholder. Targets do not wait for each other.
     """
     queues: dict[str, list[Work]] = {}
     for one in work:
@@ -66,7 +70,9 @@ def carry_out(
         return {}
     with ThreadPoolExecutor(len(queues)) as pool:
         lines = {
-            pool.submit(_Line(run, name, connect, state, clock, progress).work_off, queue): name
+            pool.submit(
+                _Line(run, name, connect, state, clock, progress, urgent).work_off, queue
+            ): name
             for name, queue in queues.items()
         }
         return {lines[line]: line.result() for line in as_completed(lines)}
@@ -83,8 +89,10 @@ class _Line:
         state: State,
         clock: Callable[[], datetime],
         progress: Callable[[int], None],
+        urgent: bool,
     ) -> None:
         self.run = run
+        self.urgent = urgent
         self.name = name
         self.connect = connect
         self.state = state
@@ -121,27 +129,52 @@ class _Line:
     def _send(self, batch: list[Work], pool: ThreadPoolExecutor) -> None:
         intents = [(work.target, work.person_id, work.items) for work in batch]
         numbers = self.state.journal.intend(self.run, intents, self.clock())
-        for number, work, result in pool.map(self._one, numbers, batch):
-            self._count(work, result)
-            self.state.journal.settle_part(number, result.outcome, result.standing, self.clock())
-            self.progress(1)
+        known = list(zip(numbers, batch, strict=True))
+        size = max(1, self._target().capabilities.batch)
+        calls = [known[start : start + size] for start in range(0, len(known), size)]
+        for results in pool.map(self._call, calls):
+            for number, work, result in results:
+                self._count(work, result)
+                outcome, standing = result.outcome, result.standing
+                self.state.journal.settle_part(number, outcome, standing, self.clock())
+                self.progress(1)
 
-    def _one(self, number: int, work: Work) -> tuple[int, Work, Result]:
+    def _call(self, asked: list[tuple[int, Work]]) -> list[tuple[int, Work, Result]]:
+        """Send what one call carries, and find out what became of each."""
+        unsent = {number: self._unsent(work) for number, work in asked}
+        due = [one for one in asked if unsent[one[0]] is None]
+        sent = dict(zip((number for number, _ in due), self._results(due), strict=True))
+        return [(number, work, unsent[number] or sent[number]) for number, work in asked]
+
+    def _unsent(self, work: Work) -> Result | None:
+        """Why *work* is not sent after all; None: it is."""
+        reason = ""
         if self.silences >= PATIENCE:
-            outcome = Outcome(status="refused", reason="not sent: the system does not answer")
-            nothing = work.items.clear()
-            return number, work, Result(outcome=outcome, standing=nothing, down=True, sent=False)
-        opens = gives(work.items)
-        if opens and self.state.orders.is_revoked(work.person_id):
-            outcome = Outcome(status="refused", reason="not sent: revoked in the meantime")
-            nothing = work.items.clear()
-            return number, work, Result(outcome=outcome, standing=nothing, sent=False)
-        result = carry_out_one(self._target(), work.change, work.items)
-        self.silences = self.silences + 1 if result.down else 0
-        # an order that came while this was under way has the last word
-        if opens and self.state.orders.is_revoked(work.person_id):
-            self.done.close_again.append(work.person_id)
-        return number, work, result
+            reason = "not sent: the system does not answer"
+        elif gives(work.items) and self.state.orders.is_revoked(work.person_id):
+            reason = "not sent: revoked in the meantime"
+        if not reason:
+            return None
+        outcome = Outcome(status="refused", reason=reason)
+        down = self.silences >= PATIENCE
+        return Result(outcome=outcome, standing=work.items.clear(), down=down, sent=False)
+
+    def _results(self, due: list[tuple[int, Work]]) -> list[Result]:
+        if not due:
+            return []
+        target = self._target()
+        pace_of(self.name, target.capabilities.calls_per_second).wait(urgent=self.urgent)
+        if len(due) == 1:
+            [(_, work)] = due
+            results = [carry_out_one(target, work.change, work.items)]
+        else:
+            results = carry_out_many(target, [(work.change, work.items) for _, work in due])
+        for (_, work), result in zip(due, results, strict=True):
+            self.silences = self.silences + 1 if result.down else 0
+            # an order that came while this was under way has the last word
+            if gives(work.items) and self.state.orders.is_revoked(work.person_id):
+                self.done.close_again.append(work.person_id)
+        return results
 
     def _count(self, work: Work, result: Result) -> None:
         status = result.outcome.status

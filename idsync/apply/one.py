@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import polars as pl
 
@@ -41,6 +43,42 @@ def carry_out_one(target: Target, change: Change, items: pl.DataFrame) -> Result
         outcome = Outcome(status="refused", reason=str(error))
     except Exception as error:  # a fault in a connector ends one change, not the run
         outcome = Outcome(status="unknown", reason=f"the connector failed ({type(error).__name__})")
+    return _known(target, change, items, outcome)
+
+
+def carry_out_many(target: Target, changes: Sequence[tuple[Change, pl.DataFrame]]) -> list[Result]:
+    """Send several changes of different cardholders in one call; see `carry_out_one`.
+
+    Where the call as a whole gets no answer, each is carried out by itself: first looked
+    at, and sent again only where it has not happened.
+    """
+    try:
+        outcomes = target.put_many([change for change, _ in changes])
+        if len(outcomes) != len(changes):
+            raise RuntimeError("as many outcomes as changes")
+    except Exception:
+        return [_after_silence(target, change, items) for change, items in changes]
+    return [
+        _known(target, change, items, outcome)
+        for (change, items), outcome in zip(changes, outcomes, strict=True)
+    ]
+
+
+def _after_silence(target: Target, change: Change, items: pl.DataFrame) -> Result:
+    try:
+        shown = patiently(lambda: target.read_one(change.key))
+    except Exception as error:
+        reason = f"not seen afterwards: {error}" if isinstance(error, ConnectorError) else "unseen"
+        unknown = Outcome(status="unknown", reason=reason)
+        down = isinstance(error, Unavailable)
+        return Result(outcome=unknown, standing=items.clear(), down=down)
+    if shown is not None and achieved(items, shown).height == items.height:
+        status: Literal["submitted", "confirmed"] = "submitted" if shown.pending else "confirmed"
+        return Result(outcome=Outcome(status=status), standing=items)
+    return carry_out_one(target, change, items)
+
+
+def _known(target: Target, change: Change, items: pl.DataFrame, outcome: Outcome) -> Result:
     if outcome.status == "submitted":
         return Result(outcome=outcome, standing=items)
     if outcome.status == "confirmed" and not takes_away(items):
@@ -55,7 +93,8 @@ def _send(target: Target, change: Change, items: pl.DataFrame) -> Outcome:
         # it may have happened: look before it is sent again
         shown = target.read_one(change.key)
         if achieved(items, shown).height == items.height:
-            return Outcome(status="confirmed")
+            later = shown is not None and shown.pending
+            return Outcome(status="submitted" if later else "confirmed")
         raise
 
 

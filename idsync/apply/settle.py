@@ -1,4 +1,8 @@
-"""After a crash or a silence: what happened is read back, before anything new is planned."""
+"""What is not known yet: read back before anything new is planned.
+
+After a crash or a silence nobody knows what happened; of a system that answers later it is
+known only then.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from datetime import datetime
 
 from idsync.apply.readback import achieved
 from idsync.apply.retry import patiently
-from idsync.errors import ConnectorError
+from idsync.errors import ConfigError, ConnectorError
 from idsync.model import Outcome
 from idsync.store import Operation, State
 from idsync.targets import Target
@@ -16,7 +20,7 @@ from idsync.targets import Target
 def settle_unknown(
     state: State, connect: Callable[[str], Target], clock: Callable[[], datetime]
 ) -> dict[str, str]:
-    """Find out what became of operations that nobody knows about.
+    """Find out what became of operations that nobody knows about, or that waited for an answer.
 
     What stands in the target is idsync's own from then on; what does not stand is planned
     anew. Returns the targets that could not be asked, with the reason: there the unknown
@@ -24,7 +28,7 @@ def settle_unknown(
     """
     silent: dict[str, str] = {}
     by_target: dict[str, list[Operation]] = {}
-    for operation in state.journal.unsettled():
+    for operation in [*state.journal.unsettled(), *state.journal.submitted()]:
         by_target.setdefault(operation.target, []).append(operation)
     for name, operations in by_target.items():
         try:
@@ -34,7 +38,7 @@ def settle_unknown(
                     _settle(state, target, operation, clock)
             finally:
                 target.close()
-        except ConnectorError as error:
+        except (ConnectorError, ConfigError) as error:
             silent[name] = str(error)
     return silent
 
@@ -44,6 +48,17 @@ def _settle(
 ) -> None:
     key = operation.items["key"][0]
     shown = patiently(lambda: target.read_one(key))
+    if shown is not None and shown.pending:
+        if operation.state != "submitted":
+            waiting = Outcome(status="submitted", reason="seen afterwards, not answered yet")
+            state.journal.settle_part(operation.id, waiting, operation.items, clock())
+        return
+    if shown is not None and shown.amiss and operation.state == "submitted":
+        # what is shown is how it shall be: it is idsync's own, and the next plan sends it again
+        refused = Outcome(status="refused", reason=shown.amiss)
+        standing = achieved(operation.items, shown)
+        state.journal.settle_part(operation.id, refused, standing, clock())
+        return
     standing = achieved(operation.items, shown)
     happened = standing.height == operation.items.height
     outcome = Outcome(

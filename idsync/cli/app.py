@@ -18,6 +18,7 @@ COMMANDS = {
     "restore": "Give access back, exactly as the rules give it.",
     "explain": "Say why somebody has access, and why not.",
     "orphans": "List tags and grants that no current person or basis explains.",
+    "ack": "Say that a work order has been done, or could not be.",
     "status": "Show the last runs, what is held, and what is not confirmed.",
     "demo": "Run the whole thing on a made-up city, on this machine only.",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,21 +23,19 @@ def command(config: Path, as_json: bool) -> int:
     """
     from dataclasses import asdict
 
-    from idsync.config import connect_target
     from idsync.service.applying import clock
     from idsync.service.planning import read_targets
+    from idsync.service.reaching import capabilities_of, reach_targets
     from idsync.service.reading import read_sources
 
     progress = Progress(quiet=as_json)
     with opened(config, create=False) as (checked, state):
         reads = read_sources(checked.sources, state, clock(), progress)
-        holdings, failures = read_targets(checked, progress)
+        refused = reach_targets(checked, progress)
+        holdings, failures = read_targets(checked, progress, leave=refused)
+        failures |= refused
         progress.end()
-        able = {}
-        for name, table in checked.targets.items():
-            adapter = connect_target(table)
-            able[name] = asdict(adapter.capabilities)
-            adapter.close()
+        able = {name: asdict(capabilities_of(table)) for name, table in checked.targets.items()}
     held = {
         name: holdings[name].cardholders.height if name in holdings else 0
         for name in checked.targets
@@ -68,7 +66,7 @@ def _show(
     checked: Config,
     reads: dict[str, SourceRead],
     held: dict[str, int],
-    able: dict[str, dict[str, object]],
+    able: dict[str, dict[str, Any]],
     failures: dict[str, str],
 ) -> None:
     rows = [
@@ -95,15 +93,16 @@ def _show(
     print_table("Targets", ["target", "type", "cardholders", "", "can"], rows)
 
 
-def _able(capabilities: dict[str, object]) -> str:
+def _able(capabilities: dict[str, Any]) -> str:
     can = [
         "grants with dates"
         if capabilities["dated_grants"]
         else "grants without dates: changed on the day",
-        {"none": "no cards", "read": "cards shown", "write": "cards blocked"}[
-            str(capabilities["credentials"])
-        ],
-    ]
-    if capabilities["alarm_rights"]:
-        can.append("alarm rights")
+        "cards blocked" if "update" in capabilities["credential"]
+        else "cards shown" if "read" in capabilities["credential"]
+        else "no cards",
+        *(f"{kind} rights" for kind in capabilities["kinds"] if kind != "access"),
+    ]  # fmt: skip
+    if capabilities["answer_hours"]:
+        can.append("answers later")
     return ", ".join(can)

@@ -118,7 +118,11 @@ def show_run(document: dict[str, Any]) -> None:
 def show_closed(order: int, person: str, closed: list[Closed], zone: ZoneInfo) -> None:
     """Show what each target shows of somebody whose access was ended."""
     say(f"Order {order} stands: Person {person[:8]} opens nothing from now on.")
-    words = {"confirmed": "closed, seen there", "nothing": "has nothing of theirs"}
+    words = {
+        "confirmed": "closed, seen there",
+        "submitted": "asked; it answers later",
+        "nothing": "has nothing of theirs",
+    }
     rows = [
         [
             one.target,
@@ -129,6 +133,8 @@ def show_closed(order: int, person: str, closed: list[Closed], zone: ZoneInfo) -
         for one in closed
     ]
     print_table("", ["target", "shows", "at", "remark"], rows)
+    if any(one.outcome == "submitted" for one in closed):
+        say("What was asked and not answered yet shows in `idsync status` until it is.")
     if any(one.outcome not in words for one in closed):
         say("Not every system has confirmed: put that right and run `idsync revoke` again.")
 

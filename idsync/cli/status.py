@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -16,11 +18,16 @@ def command(config: Path, as_json: bool) -> int:
 
     Reads the state only; no system is asked.
     """
+    from idsync.service.applying import clock
+    from idsync.service.waiting import due, waiting
+
     with opened(config, create=False) as (checked, state):
         runs = state.runs()
         held = [vars_of(part) for part in state.orders.waiting()]
         orders = [vars_of(order) for order in state.orders.revocations()]
         unsettled = state.journal.unsettled()
+        waits = [vars_of(one) for one in waiting(checked, state, clock())]
+        schedule = [vars_of(one) for one in due(checked, state, clock())]
         sources = {
             name: vars_of(seen) if (seen := state.snapshot(name)) else None
             for name in checked.sources
@@ -31,6 +38,7 @@ def command(config: Path, as_json: bool) -> int:
                 {
                     "format": "idsync.status/1", "runs": runs, "held": held, "revocations": orders,
                     "unsettled": len(unsettled), "sources": sources,
+                    "waiting": waits, "due": schedule,
                     "oldest_unsettled": unsettled[0].intent_at if unsettled else None,
                 }
             )  # fmt: skip
@@ -61,5 +69,22 @@ def command(config: Path, as_json: bool) -> int:
                 f"{part['direction']} access, limit {part['allowed']}; "
                 f"idsync approve {part['digest'][:12]}"
             )
+        _show_waiting(waits, schedule, zone)
         say(f"{len(orders)} revocations stand. {len(unsettled)} operations are not confirmed.")
     return 0
+
+
+def _show_waiting(
+    waits: list[dict[str, Any]], schedule: list[dict[str, Any]], zone: ZoneInfo
+) -> None:
+    for one in waits:
+        late = f", {one['overdue']} OVERDUE" if one["overdue"] else ""
+        oldest = local_time(str(one["oldest"]), zone)
+        count = one["submitted"]
+        say(f"{one['target']}: {count} changes wait for an answer since {oldest}{late}")
+    for one in schedule:
+        when = f", the next {local_time(str(one['next']), zone)}" if one["next"] else ""
+        say(
+            f"{one['target']} keeps no such dates itself: {one['now']} changes are due now "
+            f"(`idsync sync --due`), {one['later']} later{when}"
+        )

@@ -10,18 +10,20 @@ from idsync.cli.console import Progress, opened, options, print_json
 
 
 @click.command()
+@click.option("--due", is_flag=True, help="read no source: do what known dates ask for")
 @options
-def command(config: Path, as_json: bool) -> int:
+def command(due: bool, config: Path, as_json: bool) -> int:
     """Plan and apply within the brakes; what is held waits for approve.
 
-    Run it every night. A second run with nothing new sends no write.
+    Run it every night. A second run with nothing new sends no write. With --due known dates
+    act whatever is down: a system without dates is given its changes on their day.
     """
     from idsync.cli.showing import exit_code, show_run
     from idsync.service.applying import sync
 
     progress = Progress(quiet=as_json)
     with opened(config) as (checked, state):
-        run = sync(checked, state, progress, step=progress.step)
+        run = sync(checked, state, progress, sources=not due, step=progress.step)
         progress.end()
         document = run.document()
         if as_json:

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import cached_property
-from io import BytesIO
 from typing import Any
 
 import polars as pl
@@ -246,8 +245,7 @@ def _lines(items: pl.DataFrame) -> bytes:
     before = pl.struct("status_before", "credentials_before", "grants_before", "attributes_before")
     after = pl.struct("status_after", "credentials_after", "grants_after", "attributes_after")
     names = ["status", "credentials", "grants", "attributes"]
-    written = BytesIO()
-    sides.select(
+    written = sides.select(
         "target",
         pl.col("person_id").alias("person"),
         "key",
@@ -256,8 +254,8 @@ def _lines(items: pl.DataFrame) -> bytes:
         after=after.struct.rename_fields(names),
         because="because",
         held="held",
-    ).write_ndjson(written)
-    return written.getvalue()
+    ).write_ndjson()
+    return written.encode()
 
 
 def _change() -> pl.Expr:

@@ -78,11 +78,13 @@ def sync(
     progress: Progress,
     *,
     approved_digest: str | None = None,
+    sources: bool = True,
     step: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Run:
     """Plan and apply within the brakes; what is held waits for approval.
 
-    With *approved_digest* exactly the plan of that digest is carried out, or none.
+    With *approved_digest* exactly the plan of that digest is carried out, or none. Without
+    *sources* none is read, and what was last accepted decides.
 
     Raises:
         ChangedError: the plan of now is not the approved one.
@@ -93,7 +95,7 @@ def sync(
         for name in silent:
             progress(f"{name} does not answer: what it did last is still unknown")
         now = clock()
-        seen = look(config, state, now, progress)
+        seen = look(config, state, now, progress, sources=sources)
         if approved_digest is not None and seen.plan.digest != approved_digest:
             raise ChangedError(
                 "something changed since this plan was made, so it is not carried out: "
@@ -152,8 +154,10 @@ def remember(config: Config, state: State, seen: Look, now: datetime) -> None:
             state.accept(connection, name, read.fresh)
             for kind, table in read.tables.items():
                 state.frames.save(connection, f"read:{name}:{kind}", table)
-        for name, frame in people_frames(people).items():
+        for name, frame in people_frames(people).items() if seen.reads else ():
             state.frames.save(connection, name, frame)
+        for name, frame in seen.due.items():
+            state.frames.save(connection, f"due:{name}", frame)
         for name, target in plan.targets.items():
             if not target.complete:
                 continue

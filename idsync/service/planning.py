@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,6 +35,11 @@ from idsync.store import State
 
 LINKS = pl.Schema({"key": pl.String(), "person_id": pl.String()})
 SET_ASIDE = pl.Schema(dict.fromkeys(("source", "key", "reason", "person_id"), pl.String()))
+DUE = pl.Schema(
+    {"at": pl.Datetime("us", "UTC")}
+    | dict.fromkeys(("person_id", "kind", "ref", "action"), pl.String())
+)
+"""What a target cannot do by itself on the day: kept by target, so that idsync does it."""
 DISAGREEMENTS = pl.Schema(dict.fromkeys(("person_id", "attribute", "sources"), pl.String()))
 STORED = {
     "person": schema(Person),
@@ -56,13 +61,24 @@ class Look:
     desired: Desired
     reads: Mapping[str, SourceRead]
     holdings: Mapping[str, Holdings]
+    due: Mapping[str, pl.DataFrame]
 
 
-def look(config: Config, state: State, now: datetime, progress: Progress) -> Look:
-    """Read everything and return what would change. Nothing is written anywhere."""
-    reads = read_sources(config.sources, state, now, progress)
-    progress("correlating people")
-    people = whoever(config, state, reads, now)
+def look(
+    config: Config, state: State, now: datetime, progress: Progress, *, sources: bool = True
+) -> Look:
+    """Read everything and return what would change. Nothing is written anywhere.
+
+    Without *sources* none is read: what was last accepted decides, so that known dates act
+    whatever is down.
+    """
+    reads: Mapping[str, SourceRead] = {}
+    if sources:
+        reads = read_sources(config.sources, state, now, progress)
+        progress("correlating people")
+        people = whoever(config, state, reads, now)
+    else:
+        people = stored_people(config, state)
     orders = orders_of(state, people)
     with ThreadPoolExecutor(2) as beside:  # targets are read while the rules are applied
         reading = beside.submit(read_targets, config, progress)
@@ -74,7 +90,10 @@ def look(config: Config, state: State, now: datetime, progress: Progress) -> Loo
     progress("comparing")
     plans = plan_all(known, desired, holdings, orders, now)
     plan = assemble(config, state, reads, plans, failures, now)
-    return Look(plan=plan, people=people, desired=desired, reads=reads, holdings=holdings)
+    return Look(
+        plan=plan, people=people, desired=desired, reads=reads, holdings=holdings,
+        due={one.target.name: one.due for one in plans},
+    )  # fmt: skip
 
 
 # ── people ──────────────────────────────────────────────────────────────────────────────
@@ -158,15 +177,18 @@ def orders_of(state: State, people: People) -> Orders:
 # ── targets ─────────────────────────────────────────────────────────────────────────────
 
 
-def read_targets(config: Config, progress: Progress) -> tuple[dict[str, Holdings], dict[str, str]]:
-    """Return what each target holds, and why those that could not be read could not."""
+def read_targets(
+    config: Config, progress: Progress, *, leave: Collection[str] = ()
+) -> tuple[dict[str, Holdings], dict[str, str]]:
+    """Return what each target holds but those to *leave*, and why others could not be read."""
+    targets = {name: table for name, table in config.targets.items() if name not in leave}
 
     def one(target: TargetConfig) -> Holdings | str:
         progress(f"reading {target.name}")
         return _holdings(target)
 
-    with ThreadPoolExecutor(max(1, len(config.targets))) as pool:
-        answers = dict(zip(config.targets, pool.map(one, config.targets.values()), strict=True))
+    with ThreadPoolExecutor(max(1, len(targets))) as pool:
+        answers = dict(zip(targets, pool.map(one, targets.values()), strict=True))
     holdings = {name: held for name, held in answers.items() if isinstance(held, Holdings)}
     failures = {name: reason for name, reason in answers.items() if isinstance(reason, str)}
     return holdings, failures

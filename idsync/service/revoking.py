@@ -26,7 +26,8 @@ class Closed:
     """What one target shows of a person after an order."""
 
     target: str
-    outcome: str  # confirmed, nothing (there is nothing of theirs), refused, unknown, unavailable
+    # confirmed, submitted (answered later), nothing (of theirs), refused, unknown, unavailable
+    outcome: str
     at: datetime
     reason: str = ""
     offline_hours: int = 0  # how long an offline lock may honour a tag of theirs yet
@@ -109,7 +110,9 @@ def _close_in(
             Work(target=target, person_id=person, change=change, items=rows)
             for target, person, change, rows in ordered_changes(items)
         ]
-        done = carry_out(run, work, lambda _: connect_target(config.targets[name]), state, clock)
+        done = carry_out(
+            run, work, lambda _: connect_target(config.targets[name]), state, clock, urgent=True
+        )
     except IdsyncError as error:
         return Closed(target=name, outcome="unavailable", at=clock(), reason=str(error))
     if not work:
@@ -120,7 +123,7 @@ def _close_in(
         return Closed(target=name, outcome=outcome, at=clock(), offline_hours=offline)
     result = done[name]
     reason = result.problems[0][1] if result.problems else ""
-    outcome = (
-        "confirmed" if result.confirmed == len(work) else "refused" if result.refused else "unknown"
-    )
+    outcome = "refused" if result.refused else "unknown"
+    if result.confirmed + result.submitted == len(work):
+        outcome = "submitted" if result.submitted else "confirmed"
     return Closed(target=name, outcome=outcome, at=clock(), reason=reason, offline_hours=offline)

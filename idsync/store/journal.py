@@ -18,6 +18,8 @@ from idsync.store.tables import journal
 OPEN = ("intent", "unknown")
 DONE = ("confirmed", "submitted", "partly")
 """States whose items stand in the target: they make the ledger."""
+FINAL = ("confirmed", "partly")
+"""Of these, the ones that no later answer changes: they may be summed up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +86,12 @@ class Journal:
         with self._engine.connect().execution_options(reads=True) as connection:
             return [_operation(row) for row in connection.execute(query)]
 
+    def submitted(self) -> list[Operation]:
+        """Return the operations that a system has taken and not answered yet, oldest first."""
+        query = journal.select().where(journal.c.state == "submitted").order_by(journal.c.id)
+        with self._engine.connect().execution_options(reads=True) as connection:
+            return [_operation(row) for row in connection.execute(query)]
+
     def ledger(self, target: str, columns: pl.Schema = LEDGER) -> pl.DataFrame:
         """Return what is idsync's own in *target*: *columns* of LEDGER."""
         query = (
@@ -109,7 +117,7 @@ class Journal:
                 query = (
                     select(journal.c.id, journal.c["items"])
                     .where(journal.c.target == target, journal.c.folded.is_(False))
-                    .where(journal.c.state.in_(DONE))
+                    .where(journal.c.state.in_(FINAL))
                     .order_by(journal.c.id)
                 )
                 rows = connection.execute(query).all()
@@ -133,6 +141,12 @@ class Journal:
         self._frames.save(
             connection, f"ledger:{target}", ledger.unique(identity, maintain_order=True)
         )
+
+    def states(self, numbers: Iterable[int]) -> list[str]:
+        """Return the states of the operations *numbers*, in no order."""
+        query = select(journal.c.state).where(journal.c.id.in_(list(numbers)))
+        with self._engine.connect().execution_options(reads=True) as connection:
+            return [state for (state,) in connection.execute(query)]
 
     def of_person(self, person_id: str) -> list[Operation]:
         """Return every operation on one person, oldest first."""
