@@ -17,7 +17,6 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
-from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -45,6 +44,32 @@ class Habits(Protocol):
 
     def paged(self, size: int) -> Target:
         """Return another adapter on the same system, with pages of *size* records."""
+
+
+class WithoutCalls:
+    """The habits of a system that is written as a table or a file: nothing gets lost on the way.
+
+    *again* makes another adapter on the same system.
+    """
+
+    def __init__(self, again: Callable[[], Target]) -> None:
+        self._again = again
+
+    def lose_answer(self) -> None:
+        """Do nothing: there are no answers."""
+
+    def ignore_write(self) -> None:
+        """Do nothing: what is written stands there."""
+
+    def be_busy(self, times: int) -> None:
+        """Do nothing: nobody is asked."""
+
+    def between_pages(self, edit: Callable[[], None]) -> None:
+        """Do nothing: there are no pages."""
+
+    def paged(self, size: int) -> Target:
+        """Return another adapter on the same system; it has no pages."""
+        return self._again()
 
 
 class HabitContract(TargetKit):
@@ -126,9 +151,11 @@ class HabitContract(TargetKit):
         }
         for name, call in calls.items():
             habits.be_busy(1)
-            with pytest.raises(Unavailable):
+            try:
                 call()
-                raise AssertionError(f"{name}: the system was too busy, and nobody was told")
+            except Unavailable:
+                continue
+            raise AssertionError(f"{name}: the system was too busy, and nobody was told")
         self._put(target, before, holding(before, rights[1]))
         assert refs(only(target, before.key)) == {rights[1]}, "after a storm, not as put"
 
@@ -196,19 +223,22 @@ class HabitContract(TargetKit):
                 continue
             overlong: dict[str, Any] = {name: "Å" * (most + 1)}
             longer = replace(someone(target), **overlong)
-            with pytest.raises(Refused):
+            try:
                 target.put(Change(before=None, after=longer))
-                raise AssertionError(f"{name}: longer than declared, and not refused")
+            except Refused:
+                continue
+            raise AssertionError(f"{name}: longer than declared, and not refused")
 
     def test_letters_that_the_system_lacks_are_refused(self, target: Target) -> None:
         if target.capabilities.characters == "unicode" or not target.capabilities.attributes:
             return
         foreign: dict[str, Any] = dict.fromkeys(target.capabilities.attributes, "Ђорђе 京")
-        with pytest.raises(Refused):
-            target.put(
-                Change(before=None, after=replace(someone(target), **fitting(target, foreign)))
-            )
-            raise AssertionError("letters that the system cannot hold were not refused")
+        wanted = replace(someone(target), **fitting(target, foreign))
+        try:
+            target.put(Change(before=None, after=wanted))
+        except Refused:
+            return
+        raise AssertionError("letters that the system cannot hold were not refused")
 
     @pytest.mark.parametrize("clock", ["2031-03-30", "2031-10-26", "2031-07-01"])
     def test_a_day_is_the_same_day_on_both_sides_of_a_clock_change(
@@ -243,7 +273,3 @@ class HabitContract(TargetKit):
         assert touched.keys is None or "1001" in touched.keys, "a stranger's change is missing"
         quiet = target.changes(touched.bookmark)
         assert quiet.keys == (), "nothing was touched, and the feed tells otherwise"
-
-
-ANOTHER_ZONE = ZoneInfo("America/New_York")
-"""For a stand-in whose clock is elsewhere: run the contract a second time with `zone` set to it."""

@@ -105,8 +105,13 @@ class FakeScim:
 
     def trouble(self, method: str, area: str) -> Trouble | None:
         """Return the trouble that waits for such a request, and forget it."""
-        waiting = self._troubles.get((method, area))
-        return waiting.popleft() if waiting else None
+        kinds = [(method, area), ("any", "any")]
+        if method != "GET":
+            kinds.append(("write", "any"))
+        for kind in kinds:
+            if waiting := self._troubles.get(kind):
+                return waiting.popleft()
+        return None
 
     def answer(self, seen: Seen) -> tuple[int, dict[str, Any] | None]:
         """Carry a request out; return status and body."""

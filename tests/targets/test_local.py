@@ -19,6 +19,7 @@ from idsync.targets.local_system import (
     LocalSystem,
     NotAllowed,
 )
+from idsync.testing.habit_contract import HabitContract, WithoutCalls
 from idsync.testing.target_contract import TargetContract
 from idsync.testing.target_kit import Stranger
 from tests.targets.local import (
@@ -34,10 +35,14 @@ MAY = datetime(2031, 5, 1, tzinfo=UTC)
 JUNE = datetime(2031, 6, 1, tzinfo=UTC)
 
 
-class TestLocal(TargetContract):
+class TestLocal(TargetContract, HabitContract):
     @pytest.fixture
     def target(self, tmp_path: Path) -> LocalTarget:
         return new_target(tmp_path)
+
+    @pytest.fixture
+    def habits(self, tmp_path: Path) -> WithoutCalls:
+        return WithoutCalls(lambda: new_target(tmp_path))
 
     @pytest.fixture
     def outage(self, tmp_path: Path) -> LocalTarget:

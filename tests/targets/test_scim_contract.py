@@ -10,16 +10,41 @@ import pytest
 
 from idsync.model import Cardholder
 from idsync.targets.scim import ScimTarget
+from idsync.testing.habit_contract import HabitContract
 from idsync.testing.target_contract import TargetContract
 from idsync.testing.target_kit import Stranger
 from tests.fakes.scim import TOKEN as FAKE_TOKEN
 from tests.fakes.scim import FakeScim
-from tests.fakes.scim_habits import Habits
+from tests.fakes.scim_habits import Habits, Trouble
 from tests.servers.scim import TOKEN as REAL_TOKEN
 from tests.servers.scim import ScimServer
 
 RIGHTS = ("FSK-ENTRE", "SKOLA-ENTRE", "STADSHUS Å")
 Make = Callable[..., ScimTarget]
+
+
+class ScimHabits:
+    """The switches of the second contract, on the fake service."""
+
+    def __init__(self, system: FakeScim, make: Make) -> None:
+        self.system = system
+        self.make = make
+
+    def lose_answer(self) -> None:
+        self.system.next("write", "any", Trouble(how="drop", committed=True))
+
+    def ignore_write(self) -> None:
+        self.system.next("write", "any", Trouble(status=200))
+
+    def be_busy(self, times: int) -> None:
+        storm = [Trouble(status=429, headers={"Retry-After": "1"})] * times
+        self.system.next("any", "any", *storm)
+
+    def between_pages(self, edit: Callable[[], None]) -> None:
+        self.system.habits.after_page.append(edit)
+
+    def paged(self, size: int) -> ScimTarget:
+        return self.make(self.system.url, FAKE_TOKEN, page_size=size)
 
 
 class ScimContract(TargetContract):
@@ -81,7 +106,7 @@ HABITS = {
 }
 
 
-class TestHabits(ScimContract):
+class TestHabits(ScimContract, HabitContract):
     many = 45
 
     @pytest.fixture(params=HABITS)
@@ -91,6 +116,10 @@ class TestHabits(ScimContract):
             running.group(right)
         yield running
         running.close()
+
+    @pytest.fixture
+    def habits(self, system: FakeScim, scim_target: Make) -> ScimHabits:
+        return ScimHabits(system, scim_target)
 
     @pytest.fixture
     def stranger(self, system: FakeScim) -> Stranger:
