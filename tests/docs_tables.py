@@ -116,13 +116,76 @@ def settings_tables() -> dict[str, Table]:
         "csv trailer": csv_settings.Trailer,
         "csv as_of": csv_settings.AsOf,
     }
-    shared = {"sources": {"kind"}, "targets": set[str]()}
     tables = {name: _keys(found) for name, found in models.items()}
-    for side in ("sources", "targets"):
-        for found in entry_points(group=f"idsync.{side}"):
-            if found.value.startswith("idsync."):
-                tables[f"{side} {found.name}"] = _keys(found.load().Config, shared[side])
+    for found in entry_points(group="idsync.sources"):
+        if found.value.startswith("idsync."):
+            tables[f"sources {found.name}"] = _keys(found.load().Config, {"kind"})
     return tables | {"top": _top(), "conditions": _conditions()}
+
+
+def target_pages() -> dict[str, dict[str, Table]]:
+    """Return the table of keys of each target's own page, and those of the page of them all."""
+    pages = {
+        f"targets/{found.name}.md": {f"targets {found.name}": _keys(found.load().Config)}
+        for found in entry_points(group="idsync.targets")
+        if found.value.startswith("idsync.")
+    }
+    return pages | {"targets/index.md": capability_tables()}
+
+
+# ── what systems can hold ───────────────────────────────────────────────────────────────
+
+COMPARED: dict[str, tuple[tuple[str, str], ...]] = {
+    "rights": (
+        ("sure", "evidence"), ("rights hang on", "rights_on"), ("kinds", "kinds"),
+        ("dates on a right", "dated_grants"), ("on a person or card", "dated_cardholders"),
+        ("one right for two periods", "grants_per_right"), ("kept to the", "granularity"),
+        ("last day is written", "end_inclusive"), ("written", "writes"),
+    ),
+    "people and cards": (
+        ("of people", "cardholder"), ("attributes", "attributes"), ("at most", "lengths"),
+        ("letters", "characters"), ("once only", "unique"), ("of cards", "credential"),
+        ("formats", "card_formats"), ("PIN", "pin"),
+    ),
+    "speaking to it": (
+        ("by", "wire"), ("our records", "marks"), ("tells what changed", "change_feed"),
+        ("people a call", "batch"), ("calls at once", "lanes"), ("a second", "calls_per_second"),
+        ("answer within h", "answer_hours"), ("offline locks, h", "offline_hours"),
+    ),
+}  # fmt: skip
+PROFILES = Path(capabilities.__file__).parent / "targets" / "profiles"
+
+
+def capability_tables() -> dict[str, Table]:
+    """Return what every profile says, side by side."""
+    names = sorted(path.stem for path in PROFILES.glob("*.json") if path.stem != "schema")
+    profiles = [capabilities.profile(name) for name in names]
+    return {
+        title: Table(
+            head=("system", *(head for head, _ in columns)),
+            rows=tuple(
+                (f"{one.system} {one.version}", *(_said(getattr(one, name)) for _, name in columns))
+                for one in profiles
+            ),
+        )
+        for title, columns in COMPARED.items()
+    }
+
+
+def _said(value: Any) -> str:
+    if value is None or (value in ((), {}, 0) and not isinstance(value, bool)):
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {most}" for name, most in value.items())
+    if isinstance(value, capabilities.PinRules):
+        return f"{value.min_length}–{value.max_length} digits"
+    if isinstance(value, tuple):
+        return ", ".join(_said(one) for one in value)
+    if isinstance(value, capabilities.CardFormat):
+        return value.name + (f" ({value.bits} bits)" if value.bits else "")
+    return f"{value:g}" if isinstance(value, float) else str(value).replace("_", " ")
 
 
 def _keys(settings: type[BaseModel], without: set[str] | None = None) -> Table:
@@ -244,13 +307,21 @@ def _option(parameter: click.Parameter, context: click.Context) -> tuple[str, st
 CLASSES = (
     model.Person, model.Employment, model.TrainingCompletion, model.Membership, model.IdentityLink,
     model.Cardholder, model.Credential, model.Grant, model.Reason, model.Change, model.Outcome,
-    capabilities.Capabilities,
 )  # fmt: skip
 
 
 def model_tables() -> dict[str, Table]:
     """Return the tables of docs/model.md."""
-    return {cls.__name__: _fields(cls) for cls in CLASSES}
+    return {cls.__name__: _fields(cls) for cls in CLASSES} | {"Capabilities": _capabilities()}
+
+
+def _capabilities() -> Table:
+    schema = json.loads((PROFILES / "schema.json").read_text(encoding="utf-8"))["properties"]
+    names = [field.name for field in dataclasses.fields(capabilities.Capabilities)]
+    return Table(
+        head=("field", "means"),
+        rows=tuple((f"`{name}`", schema[name]["description"]) for name in names),
+    )
 
 
 def _fields(cls: type) -> Table:
@@ -280,6 +351,7 @@ def pages() -> dict[str, dict[str, Table]]:
         "connectors-toml.md": settings_tables(),
         "commands.md": command_tables(),
         "model.md": model_tables(),
+        **target_pages(),
     }
 
 
