@@ -74,7 +74,7 @@ class Work:
             for name, value in self.change.attributes.items():
                 if name not in NAMES and name not in self.rules.fields:
                     raise Refused(f"{name} has no place in ARX: take it out of release")
-                require_text(name, value)
+                require_text(name, value, exact=False)
             for grant in self.change.added:
                 self._require_possible(grant)
             self._wished_cards(less=False)

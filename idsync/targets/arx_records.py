@@ -175,8 +175,8 @@ def state_in(card: Card) -> CredentialState | None:
     return next((state for state in get_args(CredentialState) if state == mark), None)
 
 
-def require_text(what: str, text: str) -> None:
-    """Check that ARX can hold *text* exactly as it is.
+def require_text(what: str, text: str, *, exact: bool = True) -> None:
+    """Check that ARX can hold *text*; what is to be found again *exact* has no spaces around it.
 
     The client's documents are ISO-8859-1. XML readers may trim, and lose control characters.
 
@@ -190,7 +190,7 @@ def require_text(what: str, text: str) -> None:
             f"{what} has letters that ARX cannot hold (its documents are ISO-8859-1): "
             "write it with others"
         ) from None
-    if text != text.strip() or not text.isprintable():
+    if not text.isprintable() or (exact and text != text.strip()):
         raise Refused(
             f"{what} begins or ends with a space, or holds signs that are no letters: correct it"
         )

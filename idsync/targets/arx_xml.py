@@ -21,11 +21,13 @@ from defusedxml.ElementTree import ParseError, iterparse
 from idsync.errors import Incomplete, Unavailable
 from idsync.targets.arx_records import Card, Category, Person
 
-ORDER = (
+PERSON = (
     "id", "first_name", "last_name", "description", "pin_code", "picture_blob", "picture_url",
     "username", "force_pin_change", "deleted", "offline_unlock_feature", "resource_accesses",
     "extra_fields", "access_categories",
 )  # fmt: skip
+CARD = ("number", "format_name", "description", "person_id", "inhibited", "deleted")
+FIELD = ("name", "value")
 NEVER_SENT = ("password", "deleted", "access_categories", "access_categories_update")
 UNREADABLE = "check the url, and that it is ARX's own web interface"
 
@@ -190,14 +192,14 @@ def _person_element(person: Person, empty_pin: bool) -> Element:
         if child.tag in NEVER_SENT or (child.tag == "pin_code" and not _is_pin(child, empty_pin)):
             element.remove(child)
     if person.element is None:
-        _set(element, "pin_code", "")
-    _set(element, "id", person.id)
-    _set(element, "first_name", person.first_name)
-    _set(element, "last_name", person.last_name)
-    _set(element, "description", person.description)
+        _set(element, PERSON, "pin_code", "")
+    _set(element, PERSON, "id", person.id)
+    _set(element, PERSON, "first_name", person.first_name)
+    _set(element, PERSON, "last_name", person.last_name)
+    _set(element, PERSON, "description", person.description)
     _set_extra(element, person)
     categories = Element("access_categories")
-    element.insert(_place(element, "access_categories"), categories)
+    element.insert(_place(element, PERSON, "access_categories"), categories)
     for each in person.categories:
         category = SubElement(categories, "access_category")
         SubElement(category, "name").text = each.name
@@ -209,10 +211,10 @@ def _person_element(person: Person, empty_pin: bool) -> Element:
 
 def _card_element(card: Card) -> Element:
     element = _copied("card", card.element)
-    _set(element, "number", card.number)
-    _set(element, "format_name", card.format_name)
-    _set(element, "description", card.description)
-    _set(element, "person_id", card.person_id)
+    _set(element, CARD, "number", card.number)
+    _set(element, CARD, "format_name", card.format_name)
+    _set(element, CARD, "description", card.description)
+    _set(element, CARD, "person_id", card.person_id)
     for name, there in (("inhibited", card.inhibited), ("deleted", card.deleted)):
         old = element.find(name)
         if old is not None:
@@ -237,31 +239,30 @@ def _is_pin(child: Element, empty_pin: bool) -> bool:
     return text.isdecimal() or (empty_pin and not text)
 
 
-def _set(element: Element, name: str, text: str) -> None:
+def _set(element: Element, order: tuple[str, ...], name: str, text: str) -> None:
     child = element.find(name)
     if child is None:
         child = Element(name)
-        element.insert(_place(element, name), child)
+        element.insert(_place(element, order, name), child)
     child.text = text
 
 
-def _place(element: Element, name: str) -> int:
-    """Return where a new child belongs: after those that come before it in a client's document."""
-    earlier = ORDER[: ORDER.index(name)] if name in ORDER else ()
-    places = [at + 1 for at, child in enumerate(element) if child.tag in earlier]
-    return max(places, default=0) if earlier or name == "id" else len(element)
+def _place(element: Element, order: tuple[str, ...], name: str) -> int:
+    """Return where a new child belongs: after those that stand before it in *order*."""
+    earlier = order[: order.index(name)]
+    return max((at + 1 for at, child in enumerate(element) if child.tag in earlier), default=0)
 
 
 def _set_extra(element: Element, person: Person) -> None:
     fields = element.find("extra_fields")
     if fields is None:
         fields = Element("extra_fields")
-        element.insert(_place(element, "extra_fields"), fields)
+        element.insert(_place(element, PERSON, "extra_fields"), fields)
     known = {_text(each, "name"): each for each in fields if each.tag == "extra_field"}
     for name, value in person.extra.items():
         field = known.get(name)
         if field is None:
             field = SubElement(fields, "extra_field")
-            _set(field, "name", name)
+            _set(field, FIELD, "name", name)
         if _text(field, "value") != value:
-            _set(field, "value", value)
+            _set(field, FIELD, "value", value)

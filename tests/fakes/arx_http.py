@@ -41,7 +41,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.command, area, query, self._document(data) if area == "import" else b""
             )
             fake.seen.append(seen)
-            trouble = fake.trouble(area.partition("_")[0])
+            trouble = fake.trouble(area)
             if trouble is None or trouble.how in ("lost", "cut"):
                 status, body = self._carry_out(seen)
             if area == "export" and fake.habits.after_export:
