@@ -142,7 +142,8 @@ class ArxTarget(Target):
         something is imported: no document is known to be harmless everywhere.
         """
         names = self._wire.categories()
-        self._wire.one(NOBODY)
+        if not self._wire.one(NOBODY).whole or names is None:
+            self._wire.everything()  # or else nothing has shown that this is ARX
         if names is None:
             return "ARX, which does not tell its access categories"
         return f"ARX with {sum(names.values())} access categories"

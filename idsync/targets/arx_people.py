@@ -9,7 +9,8 @@ from typing import NamedTuple
 from idsync.errors import Incomplete, Refused
 from idsync.model import Cardholder
 from idsync.targets.arx_records import Card, Found, Rules
-from idsync.targets.arx_wire import Export, Wire
+from idsync.targets.arx_wire import Wire
+from idsync.targets.arx_xml import Export
 
 
 class Sought(NamedTuple):
@@ -30,8 +31,7 @@ class People:
 
     def everybody(self) -> Iterator[Cardholder]:
         """Yield everybody who is not deleted, and cards of nobody; see `Target.read`."""
-        deleting = self._rules.suspend == "delete_cards"  # then deleted cards are wanted
-        export = self._wire.everything_ever() if deleting else self._wire.everything()
+        export = self._everything()
         persons = [person for person in export.persons if not person.deleted]
         if len(persons) < self._fewest:
             raise Incomplete(
@@ -43,7 +43,7 @@ class People:
             cards[card.person_id].append(card)
         times = Counter(person.id for person in persons)
         strangers = cards.keys() - times.keys() - {""}
-        if strangers and not deleting:
+        if strangers and not self._deletes:
             self._require_nobody(strangers)
         for person in persons:
             found = Found(person=person, cards=tuple(cards[person.id]))
@@ -67,32 +67,45 @@ class People:
 
         external_id finds by id in the client's use. It is believed to find nobody only after
         it has found somebody who is known, and for ids in ASCII: how ARX decodes others in
-        an address is told nowhere. Else everybody is read.
+        an address is told nowhere. Else everybody is read, and so it is where the cards of
+        who was found are not in the answer.
 
         Raises:
             Refused: several persons have it.
         """
+        sought, nobody = Sought(None), False
         if self._filter != "useless":
-            sought = _picked(self._wire.one(id), id)
-            if sought.found or sought.twin or (self._filter == "proven" and id.isascii()):
+            answer = self._wire.one(id)
+            sought, nobody = _picked(answer, id), id.isascii() and not answer.persons
+            believed = answer.whole if sought.found else self._filter == "proven" and id.isascii()
+            if believed or sought.twin:
                 return sought
         export = self._wire.everything_ever(id)
         sought = _picked(export, id)
-        if sought.found:
-            self._filter = "useless"
-        elif self._filter == "unproven":
-            self._prove(export)
+        if self._filter == "unproven":
+            self._filter = "useless" if sought.found and nobody else self._proof(export)
         return sought
 
-    def _prove(self, export: Export) -> None:
+    def _proof(self, export: Export) -> str:
+        """Return what becomes of the filter: does it find somebody who is known to be there?"""
         known = next((one.id for one in export.persons if one.id and one.id.isascii()), None)
-        if known is not None:
-            times = sum(one.id == known for one in self._wire.one(known).persons)
-            self._filter = "proven" if times else "useless"
+        if known is None:
+            return "unproven"
+        found = any(one.id == known for one in self._wire.one(known).persons)
+        return "proven" if found else "useless"
 
     def card_numbers(self) -> frozenset[str]:
-        """Return the numbers of all cards that are not deleted."""
-        return frozenset(card.number for card in self._wire.everything().cards if not card.deleted)
+        """Return the numbers of all cards that are there."""
+        cards = self._everything().cards
+        return frozenset(card.number for card in cards if self._rules.counts(card))
+
+    def _everything(self) -> Export:
+        """Return everybody and all cards, those included that idsync may have deleted."""
+        return self._wire.everything_ever() if self._deletes else self._wire.everything()
+
+    @property
+    def _deletes(self) -> bool:
+        return self._rules.suspend == "delete_cards"
 
 
 def _picked(export: Export, id: str) -> Sought:

@@ -61,6 +61,7 @@ class Job:
             return False
         self.reason = f"ARX refused it ({self.told}): look at names and categories"
         self.wish = self.work.wish(less=True)
+        self.told, self.broken = "", False
         return self.changes_person
 
 
@@ -92,7 +93,7 @@ class Sending:
         ]
         self._send(again, self._persons)
         if self._absent == "unknown":
-            self._end([job for job in jobs if job.leaves and not job.broken])
+            self._end([job for job in jobs if job.leaves and not job.told])
 
     def _end(self, jobs: list[Job]) -> None:
         """Close what was left out, and is there all the same; but somebody has to say so."""
@@ -188,6 +189,11 @@ def _shortfall(job: Job, found: Found | None) -> str:
         "an extra field is not as it was sent: look whether ARX has a field of this name": all(
             person.extra.get(place, "") == wish.extra.get(place, "")
             for place in rules.fields.values()
+        ),
+        "cards of the person are gone since the person was sent: write nobody else, and look "
+        "with the supplier at what an import without cards does": (
+            {card.identity for card in job.work.start.cards if not rules.blocked(card)}
+            <= {card.identity for card in found.cards} | {card.identity for card in job.wish.cards}
         ),
         f"a card is not blocked or not released as it shall be: look at it in ARX, and whether "
         f"suspend = {rules.suspend!r} works there": all(

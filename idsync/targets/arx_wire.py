@@ -15,11 +15,10 @@ from collections import Counter
 from typing import Literal, NamedTuple, TypeAlias
 from uuid import uuid4
 
-from idsync.errors import Denied, Unavailable
+from idsync.errors import Denied, Incomplete, Unavailable
 from idsync.http import RETURNED as BY_DEFAULT
 from idsync.http import Api, RawAnswer
-from idsync.targets.arx_records import Card, Person
-from idsync.targets.arx_xml import read_categories, read_export
+from idsync.targets.arx_xml import Export, read_categories, read_export
 
 RETURNED = BY_DEFAULT | {402, 403, 500}
 ReadWith: TypeAlias = Literal["get", "post"]
@@ -34,13 +33,6 @@ class Taken(NamedTuple):
     told: str = ""
 
 
-class Export(NamedTuple):
-    """What one export holds."""
-
-    persons: list[Person]
-    cards: list[Card]
-
-
 class Wire:
     """The web interface of one ARX."""
 
@@ -50,15 +42,18 @@ class Wire:
 
     def everything(self) -> Export:
         """Return everybody who is not deleted, and all cards."""
-        return Export(*read_export(self._read("export", exclude_deleted="true")))
+        return _require_whole(read_export(self._read("export", exclude_deleted="true")))
 
     def everything_ever(self, keep: str | None = None) -> Export:
         """Return everybody, deleted ones included, and all cards; *keep* is an id to be written."""
-        return Export(*read_export(self._read("export"), keep))
+        return _require_whole(read_export(self._read("export"), keep))
 
     def one(self, id: str) -> Export:
         """Return what ARX shows for one id, deleted or not: perhaps others too, perhaps nothing."""
-        return Export(*read_export(self._read("export", external_id=id), id))
+        answer = self._ask("export", external_id=id)
+        if answer.status == 404:  # nobody, or another address: who reads everybody will know
+            return Export([], [], whole=False)
+        return read_export(self._content("export", answer), id)
 
     def categories(self) -> Counter[str] | None:
         """Return how often each name of an access category is there; None if ARX does not tell."""
@@ -102,6 +97,16 @@ class Wire:
             405: 'it is not read in this way: set read_with to the other of "get" and "post"',
         }.get(answer.status, "idsync tries again later")
         raise Unavailable(f"ARX: {path} answered {answer.status}: {why}")
+
+
+def _require_whole(export: Export) -> Export:
+    """Check that persons and cards are there, were it with nothing in them."""
+    if not export.whole:
+        raise Incomplete(
+            "ARX: an export without persons or without cards: give idsync's account the right "
+            "to read both"
+        )
+    return export
 
 
 def _require_allowed(path: str, answer: RawAnswer) -> None:

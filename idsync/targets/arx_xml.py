@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from io import BytesIO
-from typing import Any
+from typing import Any, NamedTuple
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from defusedxml import DefusedXmlException
@@ -35,11 +35,19 @@ UNREADABLE = "check the url, and that it is ARX's own web interface"
 # ── reading ─────────────────────────────────────────────────────────────────────────────
 
 
-def read_export(data: bytes, keep: str | None = None) -> tuple[list[Person], list[Card]]:
+class Export(NamedTuple):
+    """What one export holds; `whole` tells whether both its sections were there."""
+
+    persons: list[Person]
+    cards: list[Card]
+    whole: bool
+
+
+def read_export(data: bytes, keep: str | None = None) -> Export:
     """Return the persons and cards of an export, of the id *keep* with their elements.
 
     Raises:
-        Incomplete: the document ends early, or a part of it is missing.
+        Incomplete: the document ends early, or does not say of when it is.
         Unavailable: it is no export of ARX.
     """
     persons: list[Person] = []
@@ -53,7 +61,7 @@ def read_export(data: bytes, keep: str | None = None) -> tuple[list[Person], lis
                         "ARX: an export without a timestamp, so not known to be whole: "
                         "check the version of ARX"
                     )
-            case ["arxdata", "persons" | "cards" as section]:
+            case ["arxdata", section]:
                 sections.add(section)
             case ["arxdata", "persons", "person"]:
                 persons.append(_person(element, keep))
@@ -63,12 +71,7 @@ def read_export(data: bytes, keep: str | None = None) -> tuple[list[Person], lis
                 cards.append(_card(element, keep))
                 if cards[-1].element is None:
                     element.clear()
-    if missing := {"persons", "cards"} - sections:
-        raise Incomplete(
-            f"ARX: an export without {' and '.join(sorted(missing))}: give idsync's account "
-            "the right to read persons and cards"
-        )
-    return persons, cards
+    return Export(persons, cards, {"persons", "cards"} <= sections)
 
 
 def read_categories(data: bytes) -> list[str]:

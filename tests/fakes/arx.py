@@ -189,6 +189,8 @@ class FakeArx:
         person.deleted = element.find("deleted") is not None
         self._take_categories(person, element)
         self.people[id] = person
+        if self.habits.drops_cards:
+            self.cards = [card for card in self.cards if card.person_id != id]
 
     def _take_categories(self, person: FakePerson, element: Element) -> None:
         wanted = [
@@ -255,7 +257,12 @@ class FakeArx:
         }
         stamp = ' timestamp="2031-03-04+05:06:07"' if self.habits.timestamp else ""
         space = f' xmlns="{self.habits.namespace}"' if self.habits.namespace else ""
-        body = "".join(f"<{one}>\n{parts[one]}</{one}>\n" for one in self.habits.sections)
+        sections = self.habits.sections
+        if wanted is not None and not self.habits.cards_of_one:
+            sections = ("persons",)
+        if not people and self.habits.nothing == "empty" and wanted is not None:
+            sections = ()
+        body = "".join(f"<{one}>\n{parts[one]}</{one}>\n" for one in sections)
         return self.written(f"<arxdata{stamp}{space}>\n{body}</arxdata>\n")
 
     def category_export(self) -> bytes:

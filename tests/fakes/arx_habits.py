@@ -20,6 +20,7 @@ class Habits:
     refuses: Literal["document", "person"] = "document"  # or the others are taken, and OK is said
     refusal: tuple[int, bytes] = (400, b"ERROR: secret detail of the record")
     taken: bytes = b"OK\n"
+    drops_cards: bool = False  # a person in a document without cards loses them
     bad_ids: set[str] = field(default_factory=set)  # persons whom it never takes
     inhibited: Literal["known", "ignored", "refused"] = "known"
     deleted_cards: Literal["marked", "gone"] = "marked"
@@ -32,6 +33,8 @@ class Habits:
     encoding: Literal["ISO-8859-1", "UTF-8"] = "ISO-8859-1"
     namespace: str = ""
     finds: Literal["right", "everybody", "nobody", "folded", "part", "latin-1"] = "right"
+    nothing: Literal["sections", "empty", "404"] = "sections"  # what is shown of nobody
+    cards_of_one: bool = True  # an export of one person has cards
     excludes_deleted: bool = True
     shows_pin: bool = True
     timestamp: bool = True

@@ -82,6 +82,9 @@ class Handler(BaseHTTPRequestHandler):
         if seen.method not in fake.habits.reads:
             return 405, b""
         if seen.path == "export":
+            wanted = seen.query.get("external_id", "")
+            if wanted not in ("", *fake.people) and fake.habits.nothing == "404":
+                return 404, b""
             return 200, fake.export(seen.query)
         if seen.path == "export_accesscategory" and fake.habits.tells_categories:
             return 200, fake.category_export()

@@ -73,7 +73,9 @@ def test_an_export_without_a_section_is_half_an_answer(
     fake: FakeArx, target: ArxTarget, section: str
 ) -> None:
     fake.habits.sections = tuple({"persons", "cards"} - {section})
-    assert "the right to read persons and cards" in told(target, Incomplete)
+    assert "the right to read both" in told(target, Incomplete)
+    with pytest.raises(Incomplete, match="the right to read both"):
+        target.check()
 
 
 @pytest.mark.parametrize(
@@ -196,6 +198,38 @@ def test_nobody_is_believed_to_be_missing_because_a_filter_says_so(
     assert there(target, "Å-1001").grants == (Grant(ref=HALL),)
     made(target, "Å-1001", DOOR)
     assert fake.held("Å-1001") == {DOOR, HALL}, "what others gave was overwritten"
+
+
+def test_one_id_in_other_letters_does_not_make_every_search_long(
+    fake: FakeArx, target: ArxTarget
+) -> None:
+    fake.habits.finds = "latin-1"
+    fake.person("Å-1001")
+    fake.person("1002")
+    there(target, "Å-1001")
+    before = whole_exports(fake)
+    there(target, "1002")
+    assert target.read_one("404") is None
+    assert whole_exports(fake) == before
+
+
+@pytest.mark.parametrize("answer", ["404", "empty"])
+def test_an_answer_of_nothing_for_nobody_is_no_fault(
+    fake: FakeArx, target: ArxTarget, answer: str
+) -> None:
+    fake.habits.nothing = answer  # type: ignore[assignment]  # one of its words
+    assert target.check() == "ARX with 3 access categories"
+    assert target.read_one("1001") is None
+    assert made(target, "1001", DOOR).grants == (Grant(ref=DOOR),)
+    fake.card("7", "1001")
+    assert len(there(target, "1001").credentials) == 1
+
+
+def test_cards_that_only_a_whole_export_shows_are_found(fake: FakeArx, target: ArxTarget) -> None:
+    made(target, "1001", DOOR)
+    fake.card("7", "1001")
+    fake.habits.cards_of_one = False
+    assert len(there(target, "1001").credentials) == 1
 
 
 def test_an_id_that_differs_in_case_only_is_not_made(fake: FakeArx, target: ArxTarget) -> None:

@@ -12,11 +12,11 @@ import pytest
 from idsync.model import Cardholder, Change, Credential, Grant
 from idsync.targets.arx import ArxTarget
 from tests.fakes.arx import PASSWORD, FakeArx
-from tests.fakes.arx_habits import Trouble
 from tests.targets.arx import (
     DOOR,
     HALL,
     RIGHTS,
+    TOWER,
     back,
     made,
     person,
@@ -241,14 +241,18 @@ def test_cards_of_many_go_in_one_document(fake: FakeArx) -> None:
     for at in range(8):
         made(target, f"100{at}", DOOR)
         fake.card(f"700{at}", f"100{at}")
-    fake.imports.clear()
     sent = len(fake.imports)
     found = [one for one in target.read() if one.key]
-    fake.next("import")
     outcomes = target.put_many(
         [Change(before=one, after=replace(one, status="suspended")) for one in found]
     )
     assert {outcome.status for outcome in outcomes} == {"confirmed"}
     assert len(fake.imports) == sent + 2
     assert not any(fake.opens(f"700{at}", DOOR, NOW) for at in range(8))
-    fake.next("export", Trouble(status=503))
+
+
+def test_an_import_that_loses_cards_is_told_at_the_first_person(fake: FakeArx) -> None:
+    target = holder(fake)
+    fake.habits.drops_cards = True
+    before = there(target, "1001")
+    assert "cards of the person are gone" in refusal(target, before, person("1001", TOWER))
