@@ -20,7 +20,7 @@ from idsync.settings import PathField, SecretField, Settings, ZoneField
 from idsync.targets import Target
 from idsync.targets.arx_changes import Work
 from idsync.targets.arx_people import People
-from idsync.targets.arx_records import Rules, Suspend, can_hold, require_text
+from idsync.targets.arx_records import Rules, Suspend
 from idsync.targets.arx_sending import CONFIRMED, CategoriesAbsent, Job, Sending
 from idsync.targets.arx_times import Clock
 from idsync.targets.arx_wire import RETURNED, ReadWith, Wire
@@ -109,8 +109,11 @@ class ArxTarget(Target):
         Raises:
             Refused: several persons have it.
         """
-        id = self._rules.id_prefix + key
-        found = self._people.seek(id).found if key and can_hold(id) else None
+        try:
+            id = self._rules.id_of(key)
+        except Refused:  # so nobody has it
+            return None
+        found = self._people.seek(id).found
         return None if found is None or found.person.deleted else self._rules.cardholder(found)
 
     def put(self, change: Change) -> Outcome:
@@ -154,12 +157,12 @@ class ArxTarget(Target):
 
     def _job(self, change: Change, names: Counter[str] | None) -> Job | Outcome:
         """Return what is to be done for one change, or its outcome if nothing can be."""
-        id = self._rules.id_prefix + change.key
         suspends = change.after.status == "suspended"
         try:
-            if suspends and not can_hold(id):
-                return CONFIRMED
-            require_text("the key", id)
+            id = self._rules.id_of(change.key)
+        except Refused as refused:
+            return CONFIRMED if suspends else Outcome(status="refused", reason=str(refused))
+        try:
             found, twin = self._people.seek(id)
             if suspends and (found is None or found.person.deleted):
                 return CONFIRMED

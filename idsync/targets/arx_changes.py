@@ -62,15 +62,13 @@ class Work:
     @property
     def start(self) -> Found:
         """What there is, or a person without anything."""
-        return self.now or Found(person=Person(id=self.rules.id_prefix + self.change.key))
+        return self.now or Found(person=Person(id=self.rules.id_of(self.change.key)))
 
     # ── what cannot be ──────────────────────────────────────────────────────────────────
 
     def refusal(self) -> str:
         """Return why what the change gives cannot be, "" if it can: then it only takes away."""
         try:
-            if self.now is None:
-                require_text("the key", self.start.person.id)
             for name, value in self.change.attributes.items():
                 if name not in NAMES and name not in self.rules.fields:
                     raise Refused(f"{name} has no place in ARX: take it out of release")

@@ -67,8 +67,8 @@ class People:
 
         external_id finds by id in the client's use. It is believed to find nobody only after
         it has found somebody who is known, and for ids in ASCII: how ARX decodes others in
-        an address is told nowhere. Else everybody is read, and so it is where the cards of
-        who was found are not in the answer.
+        an address is told nowhere. Else everybody is read, and so it is where the cards or
+        the categories of who was found are not in the answer.
 
         Raises:
             Refused: several persons have it.
@@ -77,8 +77,11 @@ class People:
         if self._filter != "useless":
             answer = self._wire.one(id)
             sought, nobody = _picked(answer, id), id.isascii() and not answer.persons
-            believed = answer.whole if sought.found else self._filter == "proven" and id.isascii()
-            if believed or sought.twin:
+            if sought.found:
+                believed = answer.whole and sought.found.person.lists_categories
+            else:
+                believed = self._filter == "proven" and id.isascii() and not sought.twin
+            if believed:
                 return sought
         export = self._wire.everything_ever(id)
         sought = _picked(export, id)

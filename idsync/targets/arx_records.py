@@ -48,7 +48,10 @@ class Category:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """A person. `element` is what the export said of them, where it was kept to be sent again."""
+    """A person. `element` is what the export said of them, where it was kept to be sent again.
+
+    `lists_categories` tells whether the export had a place for them, were it empty.
+    """
 
     id: str
     first_name: str = ""
@@ -57,6 +60,7 @@ class Person:
     deleted: bool = False
     categories: tuple[Category, ...] = ()
     extra: Mapping[str, str] = field(default_factory=dict)
+    lists_categories: bool = field(default=True, compare=False)
     element: Element | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -113,6 +117,16 @@ class Rules:
     card_format: str = ""
     card_prefix: str = ""
     fields: Mapping[str, str] = field(default_factory=dict)  # attribute → name of an extra field
+
+    def id_of(self, key: str) -> str:
+        """Return the id of the person with this key.
+
+        Raises:
+            Refused: ARX could not tell it from others.
+        """
+        require_text("the key", key)
+        require_text("the key", self.id_prefix + key)
+        return self.id_prefix + key
 
     def key_of(self, id: str) -> str | None:
         """Return the key in a person's id, or None if the id is not one of idsync's."""
@@ -190,16 +204,7 @@ def require_text(what: str, text: str, *, exact: bool = True) -> None:
             f"{what} has letters that ARX cannot hold (its documents are ISO-8859-1): "
             "write it with others"
         ) from None
-    if not text.isprintable() or (exact and text != text.strip()):
+    if not text.isprintable() or (exact and (not text or text != text.strip())):
         raise Refused(
-            f"{what} begins or ends with a space, or holds signs that are no letters: correct it"
+            f"{what} is empty, has spaces around it, or holds signs that are no letters: correct it"
         )
-
-
-def can_hold(text: str) -> bool:
-    """Whether ARX can hold *text* exactly as it is."""
-    try:
-        require_text("it", text)
-    except Refused:
-        return False
-    return True

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
-from idsync.errors import Unavailable
+from idsync.errors import Refused, Unavailable
 from idsync.model import Outcome
 from idsync.targets.arx_changes import Wish, Work
 from idsync.targets.arx_people import People
@@ -148,7 +148,10 @@ class Sending:
     # ── what became of it ───────────────────────────────────────────────────────────────
 
     def _seen(self, job: Job) -> Found | None:
-        return self._people.seek(job.wish.person.id).found
+        try:
+            return self._people.seek(job.wish.person.id).found
+        except Refused:  # two of one id now: neither is the one that was meant
+            return None
 
     def _outcome(self, job: Job) -> Outcome:
         shortfall = _shortfall(job, self._seen(job)) if job.changes else ""
@@ -164,8 +167,8 @@ def _shortfall(job: Job, found: Found | None) -> str:
     """Return what ARX does not show as it shall be, "" if all is well."""
     if found is None or found.person.deleted:
         return (
-            "the person does not show: look whether ARX has them under an id that differs in "
-            "case only, or as deleted"
+            "the person does not show: look whether ARX has them twice, as deleted, or under an "
+            "id that differs in case only"
         )
     if left_over(job, found):
         return (
@@ -190,8 +193,8 @@ def _shortfall(job: Job, found: Found | None) -> str:
             person.extra.get(place, "") == wish.extra.get(place, "")
             for place in rules.fields.values()
         ),
-        "cards of the person are gone since the person was sent: write nobody else, and look "
-        "with the supplier at what an import without cards does": (
+        "cards of the person are gone since the person was sent: before others are written, look "
+        "whether an import without cards takes them away": (
             {card.identity for card in job.work.start.cards if not rules.blocked(card)}
             <= {card.identity for card in found.cards} | {card.identity for card in job.wish.cards}
         ),

@@ -133,6 +133,7 @@ def _person(element: Element, keep: str | None) -> Person:
         deleted=_flag(element, "deleted"),
         categories=tuple(_category(each) for each in _named(categories, "access_category")),
         extra={_text(each, "name"): _text(each, "value") for each in _named(extra, "extra_field")},
+        lists_categories=categories is not None,
         element=element if id == keep else None,
     )
 

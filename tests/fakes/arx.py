@@ -25,6 +25,7 @@ USER = "idsync"
 PASSWORD = "öppna-sesam"
 FORM = "%Y-%m-%d %H:%M:%S"
 DATE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
+LISTED = re.compile(r"<access_categories>.*?</access_categories>")
 PERSON = (
     "id", "first_name", "last_name", "description", "pin_code", "picture_url", "username",
     "deleted", "resource_accesses", "extra_fields", "access_categories",
@@ -255,6 +256,8 @@ class FakeArx:
             "persons": "".join(map(self._person_text, people)),
             "cards": "".join(map(_card_text, cards)),
         }
+        if wanted is not None and not self.habits.categories_of_one:
+            parts["persons"] = LISTED.sub("", parts["persons"])
         stamp = ' timestamp="2031-03-04+05:06:07"' if self.habits.timestamp else ""
         space = f' xmlns="{self.habits.namespace}"' if self.habits.namespace else ""
         sections = self.habits.sections

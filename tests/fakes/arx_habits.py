@@ -35,6 +35,7 @@ class Habits:
     finds: Literal["right", "everybody", "nobody", "folded", "part", "latin-1"] = "right"
     nothing: Literal["sections", "empty", "404"] = "sections"  # what is shown of nobody
     cards_of_one: bool = True  # an export of one person has cards
+    categories_of_one: bool = True  # and categories
     excludes_deleted: bool = True
     shows_pin: bool = True
     timestamp: bool = True

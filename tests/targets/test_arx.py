@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -225,11 +227,19 @@ def test_an_answer_of_nothing_for_nobody_is_no_fault(
     assert len(there(target, "1001").credentials) == 1
 
 
-def test_cards_that_only_a_whole_export_shows_are_found(fake: FakeArx, target: ArxTarget) -> None:
+@pytest.mark.parametrize("lacks", ["cards_of_one", "categories_of_one"])
+def test_what_only_a_whole_export_shows_is_found(
+    fake: FakeArx, target: ArxTarget, lacks: str
+) -> None:
     made(target, "1001", DOOR)
+    fake.person("1002")
+    fake.people["1001"].categories.append((HALL, "", ""))
     fake.card("7", "1001")
-    fake.habits.cards_of_one = False
+    setattr(fake.habits, lacks, False)
     assert len(there(target, "1001").credentials) == 1
+    assert target.read_one("404") is None
+    target.put(Change(before=person("1001", DOOR), after=person("1001", family_name="Söder")))
+    assert fake.held("1001") == {HALL}
 
 
 def test_an_id_that_differs_in_case_only_is_not_made(fake: FakeArx, target: ArxTarget) -> None:
@@ -238,6 +248,7 @@ def test_an_id_that_differs_in_case_only_is_not_made(fake: FakeArx, target: ArxT
     with pytest.raises(Refused, match="case or spaces only"):
         target.put(Change(before=None, after=person("A1", HALL)))
     assert fake.held("a1") == {DOOR}
+    assert target.read_one("A1") is None
 
 
 def test_an_import_that_takes_one_id_for_another_is_found_out(
@@ -351,3 +362,17 @@ def test_an_import_that_is_not_licensed_is_told(fake: FakeArx, target: ArxTarget
     fake.next("import", Trouble(status=200, body=b"<html>log in</html>"))
     with pytest.raises(Unavailable, match="web page"):
         target.put(Change(before=None, after=person("1001", DOOR)))
+
+
+# ── the page ────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_page_names_every_setting_and_its_example_is_one() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "targets" / "arx.md").read_text(encoding="utf-8")
+    rows = page.split("| --- | --- | --- |\n")[1].split("\n\n")[0].splitlines()
+    named = {key for row in rows for key in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert named == set(ArxTarget.Config.model_fields)
+    [table] = tomllib.loads(page.split("```toml\n")[1].split("```")[0])["targets"].values()
+    shared = {"type", "controller", "key", "release"}
+    config = ArxTarget.Config.model_validate({k: v for k, v in table.items() if k not in shared})
+    assert config.categories_absent == "unknown"

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from idsync.errors import Refused, Unavailable
+from idsync.errors import Unavailable
 from idsync.model import Change, Grant
 from idsync.targets.arx import ArxTarget
 from tests.fakes.arx import PASSWORD, FakeArx
@@ -346,7 +346,18 @@ def test_an_old_plan_is_put_on_what_is_there_now(fake: FakeArx, target: ArxTarge
     assert fake.held("1001") == {HALL}
 
 
-def test_everything_that_is_raised_is_ours(fake: FakeArx, target: ArxTarget) -> None:
-    with pytest.raises(Refused) as caught:
-        target.put(Change(before=None, after=person("京", DOOR)))
-    assert "京" not in str(caught.value)
+@pytest.mark.parametrize("key", ["", " ", "1001 ", "京", "a\tb"])
+def test_a_key_that_arx_cannot_hold_is_nobody(fake: FakeArx, target: ArxTarget, key: str) -> None:
+    made(target, "1001", DOOR)
+    sent = len(fake.seen)
+    refusal(target, None, replace(person("x", DOOR), key=key))
+    after = replace(person("x"), key=key, status="suspended")
+    assert target.put(Change(before=None, after=after)).status == "confirmed"
+    assert target.read_one(key) is None
+    assert {seen.path for seen in fake.seen[sent:]} <= {"export_accesscategory"}
+
+
+def test_a_record_that_becomes_two_is_told(fake: FakeArx, target: ArxTarget) -> None:
+    before = made(target, "1001", DOOR)
+    fake.habits.after_export = [lambda: fake.habits.twice.add("1001")]
+    assert "twice" in refusal(target, before, person("1001"))
