@@ -247,6 +247,8 @@ class FakeArx:
             people = [one for one in people if one.id not in self.habits.left_out]
         else:
             people = [one for one in people if self._fits(one.id, wanted)]
+            if self.habits.finds == "first":
+                people = people[:1]
         ids = {one.id for one in people}
         cards = [one for one in self.cards if not (excludes and one.deleted)]
         if wanted is not None and self.habits.finds != "everybody":
@@ -288,7 +290,7 @@ class FakeArx:
                 return True
             case "nobody":
                 return False
-            case "folded":
+            case "folded" | "first":
                 return id.lower() == wanted.lower()
             case "part":
                 return wanted in id

@@ -32,7 +32,7 @@ class Habits:
     # ── exports ─────────────────────────────────────────────────────────────────────────
     encoding: Literal["ISO-8859-1", "UTF-8"] = "ISO-8859-1"
     namespace: str = ""
-    finds: Literal["right", "everybody", "nobody", "folded", "part", "latin-1"] = "right"
+    finds: Literal["right", "everybody", "nobody", "folded", "first", "part", "latin-1"] = "right"
     nothing: Literal["sections", "empty", "404"] = "sections"  # what is shown of nobody
     cards_of_one: bool = True  # an export of one person has cards
     categories_of_one: bool = True  # and categories

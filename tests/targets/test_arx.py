@@ -251,6 +251,14 @@ def test_an_id_that_differs_in_case_only_is_not_made(fake: FakeArx, target: ArxT
     assert target.read_one("A1") is None
 
 
+def test_who_is_hidden_behind_a_twin_is_found(fake: FakeArx, target: ArxTarget) -> None:
+    for id in ("A1", "a1"):
+        fake.person(id).categories.append((HALL, "", ""))
+    made(target, "1001", DOOR)
+    fake.habits.finds = "first"  # of those that differ in case only
+    assert there(target, "a1").native_id == "a1"
+
+
 def test_an_import_that_takes_one_id_for_another_is_found_out(
     fake: FakeArx, target: ArxTarget
 ) -> None:

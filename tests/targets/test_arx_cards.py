@@ -228,6 +228,22 @@ def test_a_card_needs_a_format_that_arx_has(fake: FakeArx) -> None:
     assert fake.cards == []
 
 
+@pytest.mark.parametrize("suspend", BLOCKING)
+@pytest.mark.parametrize("excludes", [True, False])
+def test_a_card_that_others_have_deleted_is_not_there(
+    fake: FakeArx, suspend: str, excludes: bool
+) -> None:
+    fake.habits.excludes_deleted = excludes
+    target = target_on(fake.url, suspend=suspend)
+    made(target, "1001", DOOR)
+    fake.card("70001", "1001", deleted=True, description="by hand")
+    assert there(target, "1001").credentials == ()
+    assert list(target.read()) == [there(target, "1001")]
+    suspended(target, "1001")
+    back(target, "1001")
+    assert not fake.opens("70001", DOOR, NOW)
+
+
 def test_a_prefix_is_taken_off_what_has_it(fake: FakeArx) -> None:
     target = target_on(fake.url, card_prefix="00")
     made(target, "1001", DOOR)

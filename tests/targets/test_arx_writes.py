@@ -100,6 +100,15 @@ def test_where_they_are_kept_the_door_closes_and_the_setting_is_named(
     assert "categories_absent" in refusal(target, there(target, "1001"), person("1001"))
 
 
+def test_where_they_are_kept_the_door_closes_also_for_somebody_who_was_refused(
+    fake: FakeArx, target: ArxTarget
+) -> None:
+    before = made(target, "1001", DOOR)
+    fake.habits.absent_categories, fake.habits.tells_categories = "kept", False
+    refusal(target, before, person("1001", "no such"))
+    assert fake.held("1001") == set()
+
+
 def test_where_nothing_takes_them_away_it_is_said(fake: FakeArx, target: ArxTarget) -> None:
     before = made(target, "1001", DOOR)
     fake.next("import", Trouble("ignored"), Trouble("ignored"))
