@@ -10,6 +10,10 @@ RESERVED = 0.2
 """The share of what is allowed that only revocations may use."""
 
 
+ROUNDING = 1e-6
+"""Permissions are counted in fractions: what is short by less than this is whole."""
+
+
 class Pace:
     """A bucket of permissions to call, filled at a steady rate, for all lanes of one target.
 
@@ -46,10 +50,10 @@ class Pace:
             self._left = min(self._size, self._left + gained)
             self._filled_at = now
             kept_back = 0.0 if urgent else self._size * RESERVED
-            if self._left - kept_back >= 1.0 or (self._left >= self._size):
+            needed = min(1.0 + kept_back, self._size)
+            if self._left >= needed - ROUNDING:
                 self._left -= 1.0
                 return 0.0
-            needed = min(1.0 + kept_back, self._size)
             return (needed - self._left) / self._rate
 
 
