@@ -35,7 +35,7 @@ def engine_of(config: StagingSettings) -> Engine:
     """
     try:
         url = make_url(config.url or "")
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise ConfigError("salto_staging: url is no database address: correct it") from None
     kind = url.get_backend_name()
     if config.password is not None:
@@ -77,7 +77,14 @@ def _sqlite(url: URL) -> Engine:
     return engine
 
 
-def _postgresql(url: URL, config: StagingSettings) -> Engine:
+def postgresql_arguments(url: URL, config: StagingSettings) -> dict[str, Any]:
+    """Return how PostgreSQL is connected to: within a time, and only known servers.
+
+    Raises:
+        ConfigError: url asks for less.
+    """
+    if _asks(url, "sslmode", ("disable", "allow", "prefer", "require", "verify-ca")):
+        raise ConfigError("salto_staging: take sslmode from url: certificates are always verified")
     wait = max(1, int(config.timeout_s))
     options = (
         f"-c statement_timeout={wait * 1000} -c lock_timeout={LOCK_MS} "
@@ -92,8 +99,11 @@ def _postgresql(url: URL, config: StagingSettings) -> Engine:
         arguments |= {"sslmode": "verify-full", "sslrootcert": str(config.ca_file)}
     elif (url.host or "") not in NEAR and not (url.host or "").startswith("/"):
         arguments |= {"sslmode": "verify-full", "sslrootcert": "system"}
-    if _asks(url, "sslmode", ("disable", "allow", "prefer", "require", "verify-ca")):
-        raise ConfigError("salto_staging: take sslmode from url: certificates are always verified")
+    return arguments
+
+
+def _postgresql(url: URL, config: StagingSettings) -> Engine:
+    arguments = postgresql_arguments(url, config)
     return create_engine(
         url.set(drivername="postgresql+psycopg"),
         pool_size=1, max_overflow=0, pool_pre_ping=True, hide_parameters=True,
@@ -101,7 +111,12 @@ def _postgresql(url: URL, config: StagingSettings) -> Engine:
     )  # fmt: skip
 
 
-def _mssql(url: URL, config: StagingSettings) -> Engine:
+def mssql_address(url: URL, config: StagingSettings) -> URL:
+    """Return *url* with the connection encrypted and the certificate verified.
+
+    Raises:
+        ConfigError: it asks for less.
+    """
     if config.ca_file is not None:
         raise ConfigError(
             "salto_staging: the ODBC driver takes no ca_file: put the authority into the system's "
@@ -116,7 +131,11 @@ def _mssql(url: URL, config: StagingSettings) -> Engine:
         )
     given = {name.lower() for name in url.query}
     safe = {"Encrypt": "yes", "TrustServerCertificate": "no"}
-    url = url.update_query_dict({n: v for n, v in safe.items() if n.lower() not in given})
+    return url.update_query_dict({n: v for n, v in safe.items() if n.lower() not in given})
+
+
+def _mssql(url: URL, config: StagingSettings) -> Engine:
+    url = mssql_address(url, config)
     engine = create_engine(
         url, pool_size=1, max_overflow=0, pool_pre_ping=True, hide_parameters=True,
         connect_args={"timeout": max(1, int(config.timeout_s))},

@@ -40,7 +40,13 @@ def text_of(items: tuple[str, ...], *, braces: bool, empty: Empty) -> str | None
         return {"null": None, "text": "", "braces": "{}"}[empty]
     joined = ",".join(items)
     # a group that stood alone without braces around it would be read as a list
-    return f"{{{joined}}}" if braces or items[0].startswith("{") else joined
+    return f"{{{joined}}}" if braces or _encloses(joined) else joined
+
+
+def is_whole(text: str | None) -> bool:
+    """Tell whether every brace and quote in the list *text* has its other half."""
+    text = text or ""
+    return text.count("{") == text.count("}") and text.count('"') % 2 == 0
 
 
 def has_braces(text: str | None) -> bool:
@@ -87,7 +93,7 @@ def _encloses(text: str) -> bool:
 
 def _parts(text: str) -> list[str]:
     """Return what stands between the commas of *text* that are outside groups and quotes."""
-    if text.count("{") != text.count("}") or text.count('"') % 2:
+    if not is_whole(text):
         return text.split(",")  # cut or made by hand: each part is still somebody's
     parts, depth, quoted = [""], 0, False
     for letter in text:

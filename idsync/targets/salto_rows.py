@@ -30,6 +30,7 @@ from idsync.targets.salto_lists import (
     Empty,
     has_braces,
     is_item,
+    is_whole,
     items_of,
     place_of,
     ref_of,
@@ -217,6 +218,11 @@ def _given(row: Row, change: Change, rules: Rules) -> Row:
             raise Refused(
                 "the name of a right has no place in a list of ids (blanks, commas, braces or "
                 "quotes in it, or its list has no column): correct the catalogue"
+            )
+        if not is_whole(row.lists.get(kind)):
+            raise Refused(
+                f"the list of {kind} in the row is cut or damaged (a brace or a quote lacks its "
+                "other half): correct it by hand"
             )
         if item not in row.items(kind):
             rules.check_text(item)

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.pool import NullPool
@@ -66,6 +66,13 @@ TYPES = {
 
 Values = dict[str, Any]
 
+# the product keeps local times, without a zone
+BEGUN = datetime.fromisoformat("2020-01-01")
+
+
+def now() -> datetime:
+    return datetime.now(ZoneInfo("Europe/Stockholm")).replace(tzinfo=None)
+
 
 @dataclass
 class User:
@@ -78,9 +85,9 @@ class User:
     banned: bool = False
     key_cancelled: bool = False
 
-    def opens(self, level: str, now: datetime) -> bool:
-        begun = self.activation is None or self.activation <= now
-        ended = self.expiration is not None and self.expiration <= now
+    def opens(self, level: str) -> bool:
+        begun = self.activation is None or self.activation <= now()
+        ended = self.expiration is not None and self.expiration <= now()
         return begun and not ended and not self.banned and level in self.lists[next(iter(LISTS))]
 
 
@@ -163,7 +170,7 @@ class Staging(Product):
             self.set(
                 row["ExtID"],
                 ToBeProcessedBySalto=0, ErrorCode=code, ErrorMessage=told,
-                ProcessedDateTime=datetime.now(),
+                ProcessedDateTime=now(),
             )  # fmt: skip
 
     # ── hands on the table ──────────────────────────────────────────────────────────────
@@ -184,7 +191,7 @@ class Staging(Product):
 
     def add(self, ext_id: str, **values: Any) -> None:
         """Insert a row as another program does."""
-        values = {"ExtID": ext_id, "dtActivation": datetime(2020, 1, 1), **values}
+        values = {"ExtID": ext_id, "dtActivation": BEGUN, **values}
         names = [f'"{name}"' for name in values]
         places = [f":p{number}" for number in range(len(values))]
         self._say(
@@ -280,8 +287,3 @@ class Dropped(Product):
     def state_rows(self) -> list[Values]:
         with self.state.open(encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file, delimiter=";"))[:-1]
-
-
-def told(value: object) -> str:
-    """Return everything in *value* as one text, to look for what should not be in it."""
-    return json.dumps(value, default=str, ensure_ascii=False)
