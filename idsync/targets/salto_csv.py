@@ -26,10 +26,12 @@ from idsync.targets.salto_files import (
     Print,
     digests,
     held,
+    mark_written,
     put_whole,
     read_whole,
     table_rows,
     table_text,
+    was_written,
 )
 from idsync.targets.salto_rows import ATTRIBUTES, EITHER, Row
 from idsync.targets.salto_settings import NEEDED, StagingSettings
@@ -205,7 +207,8 @@ class CsvStore:
     # ── the files ───────────────────────────────────────────────────────────────────────
 
     def _read(self) -> list[Record]:
-        if not self._path.exists() and self._config.create and self._path.parent.is_dir():
+        is_first = self._config.create and not was_written(self._path)
+        if is_first and not self._path.exists() and self._path.parent.is_dir():
             return []
         data, _ = read_whole(self._path)
         try:
@@ -235,7 +238,8 @@ class CsvStore:
             record[self.stamp] = f"{AGAIN} {handed}" if again else handed
         end = {self._head[0]: END, self._head[1]: str(len(records))}
         state = table_text(self._head, [*records, end], header=True)
-        put_whole(self._path, state.encode("utf-8"))
+        put_whole(self._path, state.encode("utf-8"), mode=0o600)
+        mark_written(self._path)
 
     def _answered(self, records: list[Record]) -> list[Record]:
         """Return *records* with the answers that have come since they were written."""

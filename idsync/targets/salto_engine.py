@@ -94,6 +94,10 @@ def postgresql_arguments(url: URL, config: StagingSettings) -> dict[str, Any]:
         "connect_timeout": wait,
         "options": options,
         "application_name": "idsync",
+        "tcp_user_timeout": wait * 1000,  # and a server that falls silent is noticed
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
     }
     if config.ca_file is not None:
         arguments |= {"sslmode": "verify-full", "sslrootcert": str(config.ca_file)}

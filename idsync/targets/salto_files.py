@@ -61,15 +61,18 @@ def read_whole(path: Path) -> tuple[bytes, int]:
     return data, after.st_mtime_ns
 
 
-def put_whole(path: Path, data: bytes) -> Print:
+def put_whole(path: Path, data: bytes, *, mode: int = 0o666) -> Print:
     """Put *data* at *path* so that everybody sees all of it or nothing, a power cut included.
+
+    There is one writer at a time (`held`), so what a killed one left is written over.
 
     Raises:
         Unavailable: it cannot be written, or somebody holds what stands there.
     """
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
+    scratch = path.with_name(f".{path.name}.part")
     try:
-        with scratch.open("wb") as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(scratch, flags, mode), "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -90,6 +93,23 @@ def put_whole(path: Path, data: bytes) -> Print:
     return Print(written, len(data), hashlib.sha256(data).hexdigest())
 
 
+def lock_of(path: Path) -> Path:
+    """Return the file by which writers of *path* keep each other out."""
+    return path.with_name(path.name + ".lock")
+
+
+def mark_written(path: Path) -> None:
+    """Note that *path* has been written once: from now on it is missed when it is gone."""
+    with suppress(OSError):
+        lock_of(path).write_text("written\n", encoding="ascii")
+
+
+def was_written(path: Path) -> bool:
+    """Tell whether *path* has ever been written."""
+    lock = lock_of(path)
+    return lock.exists() and lock.stat().st_size > 0
+
+
 @contextmanager
 def held(path: Path) -> Iterator[None]:
     """Keep every other writer of *path* out; a writer that dies lets go by itself.
@@ -97,7 +117,7 @@ def held(path: Path) -> Iterator[None]:
     Raises:
         Unavailable: another is writing, or the folder does not take the lock's file.
     """
-    lock = path.with_name(path.name + ".lock")
+    lock = lock_of(path)
     try:
         handle = lock.open("a")
     except OSError as error:

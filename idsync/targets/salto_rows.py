@@ -82,8 +82,8 @@ class Row:
     @property
     def amiss(self) -> str:
         """Why the product does not hold what the row says, as far as the job has told."""
-        if self.waiting:
-            return ""
+        if self.waiting or self.action not in PLAIN_ACTIONS:
+            return ""  # of another's action, the answer is another's too
         if self.error:
             return f"the import job refused the row (ErrorCode {self.error})"
         return self.doubt

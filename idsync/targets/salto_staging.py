@@ -86,7 +86,9 @@ class SaltoStagingTarget(Target):
         names = config.names
         attributes = tuple(name for name in ATTRIBUTES if name in names and name in config.limits())
         limits = config.limits()
-        key_room = min(limits["ext_id"] - len(config.prefix), limits.get("key", 32))
+        key_room = min(
+            limits["ext_id"] - len(config.prefix), limits.get("key", 32), limits.get("number", 32)
+        )
         latin = config.form == "csv" and config.encoding == "windows-1252"
         self.capabilities = profile(
             "salto-space-6",
@@ -164,7 +166,7 @@ class SaltoStagingTarget(Target):
         if after != before:
             _leave_others_actions(before)
             session.update(before, after)
-        elif before.amiss and refusal is None and before.action in PLAIN_ACTIONS:
+        elif before.amiss and refusal is None:
             session.update(before, before)
         else:
             return SUBMITTED if before.waiting else CONFIRMED, refusal

@@ -65,7 +65,7 @@ class Columns:
         if lacking := sorted(config.names[word] for word in wanted if names[word] is None):
             raise ConfigError(
                 f"salto_staging: the table has no column {', '.join(lacking)}: make it as "
-                "docs/targets/salto-staging.md shows, or correct columns"
+                "docs/targets/salto_staging.md shows, or correct columns"
             )
         self.of = {word: there[name] for word, name in names.items() if name is not None}
         unknown = sorted(name for name in config.defaults if found(name) is None)
@@ -147,6 +147,8 @@ class TableSession:
             .where(of["ext_id"] == before.ext_id)
             .values({of[word].name: value for word, value in values.items() if word in of})
         )
+        if done.rowcount > 1:
+            raise Refused("several rows have this ExtID: clear the wrong ones by hand")
         if done.rowcount != 1:
             raise Unavailable("salto_staging: the row went while it was written: read it again")
 

@@ -525,8 +525,8 @@ def test_settings_that_do_not_fit_are_refused_without_their_values(words: str) -
 def test_the_capabilities_follow_the_settings(system: Staging) -> None:
     plain = target_of(url=system.url).capabilities
     assert plain.attributes == ("given_name", "family_name")
-    assert (plain.answer_hours, plain.lengths["key"], plain.batch) == (26, 25, 1)
-    columns = {"department": "Dummy3", "key": "Dummy5"}
+    assert (plain.answer_hours, plain.lengths["key"], plain.batch) == (26, 10, 1)
+    columns = {"department": "Dummy3", "key": "Dummy5", "number": ""}
     more = target_of(url=system.url, columns=columns, prefix="", answer_hours=2).capabilities
     assert more.attributes == ("given_name", "family_name", "department")
     assert (more.answer_hours, more.lengths["department"], more.lengths["key"]) == (2, 32, 32)

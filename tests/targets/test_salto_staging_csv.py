@@ -204,7 +204,13 @@ def test_a_memory_that_is_missing_is_not_an_empty_one(files: Dropped) -> None:
     for call in (lambda: list(target.read()), lambda: put(target, ASA)):
         with pytest.raises(Unavailable, match="cannot be read"):
             call()
-    assert list(csv_target(files).read()) == []
+    first = csv_target(files, create=True)
+    assert list(first.read()) == []
+    put(first, ASA)
+    assert (files.state.stat().st_mode & 0o777) == 0o600
+    files.state.unlink()
+    with pytest.raises(Unavailable, match="cannot be read"):
+        list(first.read())
 
 
 def test_two_writers_do_not_lose_each_others_rows(files: Dropped) -> None:
