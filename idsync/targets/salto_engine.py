@@ -175,6 +175,7 @@ STATES: dict[str, tuple[type[ConnectorError], str]] = {
     "57014": (Unavailable, "took longer than timeout_s: try again later"),
     "40001": (Unavailable, "had two writers at one row: try again shortly"),
     "40P01": (Unavailable, "had two writers at one row: try again shortly"),
+    "25006": (Unavailable, "takes no writes now, as a standby does not: check the host in url"),
     "53300": (Unavailable, "has too many connections: try again later"),
     "22001": (Refused, "has less room for a value than its columns say: look at the table"),
     "23505": (

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -135,8 +136,24 @@ class Postgres:
         """Return the address of *database*, without the password."""
         return f"postgresql://{user}@{host}:{self.port}/{database}"
 
+    def stop(self) -> None:
+        """End the server at once, which still lets it give its shared memory back."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGQUIT)
+            try:
+                self._process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait(timeout=20)
+            self._process = None
+        shutil.rmtree(self.home, ignore_errors=True)
+
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(
@@ -145,7 +162,4 @@ class Postgres:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(timeout=20)
-        shutil.rmtree(self.home, ignore_errors=True)
+        self.stop()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
-from idsync.model import Cardholder
+from idsync.model import Cardholder, Change, Grant
 from idsync.targets.salto_staging import SaltoStagingTarget
 from idsync.testing.habit_contract import HabitContract
 from idsync.testing.target_contract import TargetContract
@@ -158,3 +159,27 @@ def csv_target(files: Dropped, **more: Any) -> SaltoStagingTarget:
     target = target_of(**settings)
     files.columns = list(target._store.order)  # type: ignore[attr-defined]  # as the page says
     return target
+
+
+# ── what the other tests share ───────────────────────────────────────────────────────────
+
+ONE, TWO, THREE = (Grant(ref=level) for level in LEVELS[:3])
+ASA = Cardholder(key="1001", given_name="Åsa", family_name="Öberg", grants=(ONE,))
+ROW = "idsync-1001"
+LEVEL_LIST = "ExtAccessLevelIDList"
+
+
+def put(target: SaltoStagingTarget, after: Cardholder, before: Cardholder | None = None) -> str:
+    return target.put(Change(before=before, after=after)).status
+
+
+def shown(target: SaltoStagingTarget, key: str = "1001") -> Cardholder:
+    found = target.read_one(key)
+    assert found is not None
+    return found
+
+
+def suspend(target: SaltoStagingTarget) -> Cardholder:
+    before = shown(target)
+    put(target, replace(before, status="suspended"), before)
+    return shown(target)

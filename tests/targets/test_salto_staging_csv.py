@@ -13,14 +13,10 @@ import pytest
 
 from idsync.errors import ConfigError, Incomplete, Refused, Unavailable
 from idsync.model import Cardholder, Change, Grant
-from idsync.targets.salto_staging import SaltoStagingTarget
 from tests.fakes.salto import LEVELS, UNKNOWN, Dropped
-from tests.targets.salto_contract import csv_target
+from tests.targets.salto_contract import ASA, ONE, ROW, TWO, csv_target, put, shown
 
-ONE, TWO = (Grant(ref=level) for level in LEVELS[:2])
-ASA = Cardholder(key="1001", given_name="Åsa", family_name="Öberg", grants=(ONE,))
 NONE = replace(ASA, grants=())
-ROW = "idsync-1001"
 
 
 @pytest.fixture(params=["gone", "archive", "status"])
@@ -36,16 +32,6 @@ def listed(tmp_path: Path) -> Dropped:
 @pytest.fixture
 def archived(tmp_path: Path) -> Dropped:
     return Dropped(tmp_path, "archive")
-
-
-def put(target: SaltoStagingTarget, after: Cardholder, before: Cardholder | None = None) -> str:
-    return target.put(Change(before=before, after=after)).status
-
-
-def shown(target: SaltoStagingTarget, key: str = "1001") -> Cardholder:
-    found = target.read_one(key)
-    assert found is not None
-    return found
 
 
 # ── what is written ─────────────────────────────────────────────────────────────────────
