@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -273,3 +274,7 @@ class HabitContract(TargetKit):
         assert touched.keys is None or "1001" in touched.keys, "a stranger's change is missing"
         quiet = target.changes(touched.bookmark)
         assert quiet.keys == (), "nothing was touched, and the feed tells otherwise"
+
+
+ANOTHER_ZONE = ZoneInfo("America/New_York")
+"""For a stand-in whose clock is elsewhere: run the contract once more with `zone` set to it."""
