@@ -234,10 +234,11 @@ def _lines(items: pl.DataFrame) -> bytes:
     sides = told.group_by("change", maintain_order=True).agg(
         pl.col("target", "person_id", "key").first(),
         action=_action(),
-        held=pl.col("held").drop_nulls().unique().sort(),
         creates=pl.col("creates").any(),
-        because=pl.col("because").unique().sort(),
     )
+    for name in ("held", "because"):
+        listed = _listed(told, name)
+        sides = sides.join(listed, on="change", how="left", maintain_order="left")
     for side, stands in (("before", "was"), ("after", "shall")):
         parts = _side(told.filter(pl.col(stands)), side)
         sides = sides.join(parts, on="change", how="left", maintain_order="left")
@@ -256,6 +257,16 @@ def _lines(items: pl.DataFrame) -> bytes:
         held="held",
     ).write_ndjson()
     return written.encode()
+
+
+def _listed(told: pl.DataFrame, name: str) -> pl.DataFrame:
+    """change, and the distinct values of column *name* in order, as a list that may be empty."""
+    values = told.select("change", name).drop_nulls().unique().sort("change", name)
+    lists = values.group_by("change", maintain_order=True).agg(name)
+    changes = told.select(pl.col("change").unique(maintain_order=True))
+    whole = changes.join(lists, on="change", how="left", maintain_order="left")
+    nothing = pl.lit([], pl.List(pl.String))
+    return whole.with_columns(pl.col(name).fill_null(nothing))
 
 
 def _change() -> pl.Expr:

@@ -35,7 +35,8 @@ def state_items(
     return [
         _moved(
             target, part,
-            _states(part, holdings, moves.leaving), _states(part, holdings, moves.coming),
+            _states(part, holdings, moves.leaving),
+            _states(part, holdings, moves.coming) if taken.height else None,
             taken, moves,
         )
         for part in (["status", "credential"] if credentials else ["status"])
@@ -66,7 +67,7 @@ def _moved(
     target: str,
     part: str,
     leaving: pl.DataFrame,
-    coming: pl.DataFrame,
+    coming: pl.DataFrame | None,
     taken: pl.DataFrame,
     moves: Moves,
 ) -> pl.DataFrame:
@@ -76,12 +77,12 @@ def _moved(
         # a card that opens nothing loses nothing
         effect=pl.when(opens).then(pl.lit("losing")).otherwise(pl.lit("neutral")),
     )
-    on = (
-        coming.filter(pl.col("state") == "suspended")
-        .join(taken, on=["key", "ref"], how="semi")
-        .with_columns(value_after=pl.lit("active"), effect=pl.lit("gaining"))
-    )
-    named = pl.concat([off, on]).select(
+    parts = [off]
+    if coming is not None:  # idsync has suspended something here before
+        back = coming.filter(pl.col("state") == "suspended")
+        back = back.join(taken, on=["key", "ref"], how="semi")
+        parts.append(back.with_columns(value_after=pl.lit("active"), effect=pl.lit("gaining")))
+    named = pl.concat(parts).select(
         "person_id", "key", "kind", "effect", "value_after",
         ref=pl.col("ref").str.strip_prefix("credential:"), value_before="state",
         confirmed=pl.col("person").is_in(moves.confirmed.implode()),

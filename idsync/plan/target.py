@@ -97,6 +97,7 @@ class _Stage:
         beyond = pl.col("right").is_in(unable.implode())
         self.beyond = given.filter(beyond) if unable.len() else given.clear()
         self.given = given.filter(~beyond) if unable.len() else given
+        self.took_something = (ledger["kind"] == "block").any()
         self.known = recognise(
             self.people, links, holdings.cardholders, target.key, given["person"].unique()
         )
@@ -320,8 +321,8 @@ class _Stage:
         coming = managed.filter((wishing & ~revoked).gather(managed["person"]))
         moves = Moves(
             leaving=self._records(pl.concat([leaves, ordered]).unique("person")),
-            coming=self._records(coming),
-            opening=actual.filter(self._in_force())["person"].unique(),
+            coming=self._records(coming) if self.took_something else coming.clear(),
+            opening=actual.filter(self._in_force())["person"],
             confirmed=self.revoked,
         )
         return state_items(
