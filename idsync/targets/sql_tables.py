@@ -208,18 +208,19 @@ class Tables:
 
 
 def _engine(config: SqlConfig) -> Engine:
-    url = make_url(config.url)
-    if url.drivername == "sqlite":
+    if config.url.startswith("sqlite:///"):
         # mode=rw: a missing file is an error, never a new and empty database
         file = URL.create(
-            "sqlite", database=f"file:{quote(url.database or '')}",
+            "sqlite",
+            database=f"file:{quote(config.url.removeprefix('sqlite:///'))}",
             query={"mode": "rw", "uri": "true"},
-        )  # fmt: skip
+        )
         engine = create_engine(
             file, poolclass=NullPool, hide_parameters=True,
             connect_args={"timeout": config.timeout_s},
         )  # fmt: skip
         return _with_transactions(engine)
+    url = make_url(config.url)
     safe = {} if url.host in HERE else {"sslmode": "verify-full", "sslrootcert": "system"}
     if config.ca_file:
         safe = {"sslmode": "verify-full", "sslrootcert": str(config.ca_file)}
