@@ -104,9 +104,12 @@ class Dates(Settings):
     def _end(self, text: str) -> datetime:
         if not self.end_inclusive:
             return self._instant(text)
-        if self.granularity == "day":
-            return self._utc(self._parsed(text) + STEPS["day"])
-        return self._instant(text) + STEPS[self.granularity]
+        try:
+            if self.granularity == "day":
+                return self._utc(self._parsed(text) + STEPS["day"])
+            return self._instant(text) + STEPS[self.granularity]
+        except OverflowError:
+            raise Unreadable from None
 
     def _instant(self, text: str) -> datetime:
         return self._utc(self._parsed(text))

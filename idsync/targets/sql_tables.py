@@ -63,8 +63,8 @@ class DescribedTable:
         for column in needed:
             if column not in found:
                 raise Unavailable(
-                    f"table {name} has no column {column}; {nearest(column, found)} Correct the "
-                    "description"
+                    f"table {name} has no column {column}: correct the description; "
+                    f"{nearest(column, found)}"
                 )
         self.table = Table(
             table, MetaData(),
