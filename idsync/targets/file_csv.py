@@ -37,6 +37,7 @@ class CsvDocument(Document):
         self._at = {name: self._only(name, list(names)) for name in dict.fromkeys(columns)}
         self._width = len(names)
         self._lines_of_people = filled
+        self._end = self._lines.index(self._trailer) if self._trailer else len(self._lines)
         for line in filled:
             if len(line.raw) != self._width:
                 raise Incomplete(
@@ -70,8 +71,8 @@ class CsvDocument(Document):
         blank = _quoted("", self._shape)
         line = Line(raw=[blank] * self._width, end=self._shape.line_end)
         line.row = dict.fromkeys(self._at, "")
-        at = self._lines.index(self._trailer) if self._trailer else len(self._lines)
-        self._lines.insert(at, line)
+        self._lines.insert(self._end, line)
+        self._end += 1
         self._lines_of_people.append(line)
         self.change(line, cells)
         return line

@@ -21,10 +21,10 @@ from idsync.targets.file_document import Document, Record
 from idsync.targets.file_settings import XmlShape
 
 TOKEN = re.compile(
-    r"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>"
-    r"|<(?P<end>/?)(?P<name>[^\s/>!?]+)(?:[^\"'>]|\"[^\"]*\"|'[^']*')*>|[^<]+",
+    r"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>|<(?:[^\"'>]|\"[^\"]*\"|'[^']*')*>|[^<]+",
     re.DOTALL,
 )
+NAME = re.compile(r"<([^\s/>!?]+)")
 ATTRIBUTE = re.compile(r"(\s+)([^\s=]+)(\s*=\s*)(\"[^\"]*\"|'[^']*')")
 NIL = re.compile(r"\s+[^\s=:]+:nil\s*=\s*(?:\"[^\"]*\"|'[^']*')")
 REFERENCE = re.compile(r"&(#x[0-9a-fA-F]+|#[0-9]+|lt|gt|amp|quot|apos);")
@@ -53,8 +53,10 @@ class XmlDocument(Document):
         self._parts: list[Element | str] = []
         self._tail: list[str] = []
         self._cut(_tokens(text))
+        places = [at for at, part in enumerate(self._parts) if isinstance(part, Element)]
+        self._end = places[-1] + 1 if places else 0
         for element in self.records:
-            element.row = {name: self._value(element, name) for name in self._columns}
+            element.row = self._row(element)
         if shape.count and _attribute(self._head[-1], shape.count) != str(len(self.records)):
             raise Incomplete(
                 f"{place}: has {len(self.records)} records, and {shape.inside} counts another "
@@ -79,14 +81,12 @@ class XmlDocument(Document):
 
     def add(self, cells: Row) -> Element:
         """Add an element after the last one, its cells in the order of the description."""
-        known = next((part for part in self._parts if isinstance(part, Element)), None)
-        lead = known.lead if known else "\n  "
+        known = self._parts[self._end - 1] if self._end else None
+        lead = known.lead if isinstance(known, Element) else "\n  "
         name = self._shape.record
         new = Element(tokens=[f"<{name}>", f"</{name}>"], lead=lead)
-        last = max(
-            (at for at, part in enumerate(self._parts) if isinstance(part, Element)), default=-1
-        )
-        self._parts.insert(last + 1, new)
+        self._parts.insert(self._end, new)
+        self._end += 1
         new.row = dict.fromkeys(self._columns, "")
         for column in self._columns:
             if column in cells:
@@ -171,33 +171,40 @@ class XmlDocument(Document):
                 self._parts += tokens[at : stop + 1]
             at = stop + 1
 
-    def _value(self, element: Element, column: str) -> str:
-        if column.startswith("@"):
-            return _attribute(element.tokens[0], column[1:]) or ""
-        found = self._child(element, column)
-        if found is None:
-            return ""
-        inner = element.tokens[found[0] + 1 : found[1]]
-        if any((token := TOKEN.match(each)) and token["name"] for each in inner):
+    def _row(self, element: Element) -> dict[str, str]:
+        children = self._children(element)
+        return {
+            name: _attribute(element.tokens[0], name[1:]) or ""
+            if name.startswith("@")
+            else self._content(element, name, children.get(name))
+            for name in self._columns
+        }
+
+    def _content(self, element: Element, column: str, place: tuple[int, int] | None) -> str:
+        inner = element.tokens[place[0] + 1 : place[1]] if place else []
+        if any(map(_depth, inner)) or any(
+            each.endswith("/>") for each in inner if each.startswith("<")
+        ):
             raise Incomplete(
                 f"{self._place}: a {column} holds elements, and a text is due: correct columns"
             )
         return "".join(map(_text, inner))
 
-    def _child(self, element: Element, column: str) -> tuple[int, int] | None:
-        """Return where the child element begins and ends among the tokens."""
-        places = []
+    def _children(self, element: Element) -> dict[str, tuple[int, int]]:
+        """Return where each described child begins and ends among the tokens."""
+        places: dict[str, tuple[int, int]] = {}
         at = 1
         while at < len(element.tokens) - 1:
-            stop = _end_of(element.tokens, at)
-            if _opens(element.tokens[at], column):
-                places.append((at, stop))
+            token, stop = element.tokens[at], _end_of(element.tokens, at)
+            name = NAME.match(token)
+            if name and name[1] in self._columns:
+                if name[1] in places:
+                    raise Incomplete(
+                        f"{self._place}: a record has two elements {name[1]}, and one is due"
+                    )
+                places[name[1]] = (at, stop)
             at = stop + 1
-        if len(places) > 1:
-            raise Incomplete(
-                f"{self._place}: a record has {len(places)} elements {column}: one is due"
-            )
-        return places[0] if places else None
+        return places
 
     # ── writing ─────────────────────────────────────────────────────────────────────────
 
@@ -209,25 +216,18 @@ class XmlDocument(Document):
             return
         if len(tokens) == 1:  # <Person/>
             tokens[:] = [_open(tokens[0]), f"</{self._shape.record}>"]
-        found = self._child(element, column)
-        if found:
-            start, end = found
+        children = self._children(element)
+        if column in children:
+            start, end = children[column]
             tokens[start : end + 1] = [
                 NIL.sub("", _open(tokens[start])), _escaped(text), f"</{column}>",
             ]  # fmt: skip
         elif text or always:
             blank = tokens[1] if len(tokens) > 2 and not tokens[1].strip() else element.lead + "  "
             new = [blank, f"<{column}>", _escaped(text), f"</{column}>"]
-            at = self._place_for(element, column)
+            before = self._columns[: self._columns.index(column)]
+            at = max((children[each][1] for each in before if each in children), default=0) + 1
             tokens[at:at] = new if len(tokens) > 2 else [*new, element.lead]
-
-    def _place_for(self, element: Element, column: str) -> int:
-        """Return where a child that is missing belongs: after those that are described before."""
-        for earlier in reversed(self._columns[: self._columns.index(column)]):
-            found = None if earlier.startswith("@") else self._child(element, earlier)
-            if found:
-                return found[1] + 1
-        return 1
 
 
 # ── tags ────────────────────────────────────────────────────────────────────────────────
@@ -238,8 +238,8 @@ def _tokens(text: str) -> list[str]:
 
 
 def _opens(token: str, name: str) -> bool:
-    found = TOKEN.match(token)
-    return bool(found and found["name"] == name and not found["end"])
+    after = token[len(name) + 1 : len(name) + 2]
+    return token.startswith(f"<{name}") and (after in "/>" or after.isspace())
 
 
 def _end_of(tokens: list[str], start: int) -> int:
@@ -253,10 +253,9 @@ def _end_of(tokens: list[str], start: int) -> int:
 
 
 def _depth(token: str) -> int:
-    found = TOKEN.match(token)
-    if not found or not found["name"] or token.endswith("/>"):
+    if not token.startswith("<") or token[1] in "!?" or token.endswith("/>"):
         return 0
-    return -1 if found["end"] else 1
+    return -1 if token[1] == "/" else 1
 
 
 def _open(tag: str) -> str:
