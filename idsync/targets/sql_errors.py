@@ -1,12 +1,14 @@
 """What a database's errors mean, told without what the database wrote: it may hold values.
 
 PostgreSQL tells by SQLSTATE (PostgreSQL documentation, Appendix A), but has none for what
-goes wrong before a session begins; there libpq's English sentence is looked at. SQLite
-tells by the name of its result code (sqlite.org/rescode.html).
+goes wrong before a session begins; there the English sentence is looked at, and a server
+that speaks another language gets the general one. SQLite tells by the name of its result
+code (sqlite.org/rescode.html).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,7 +23,7 @@ BEFORE_A_SESSION: dict[str, tuple[type[ConnectorError], str]] = {
         Denied, "the server lets this user not in from this machine: have pg_hba.conf corrected",
     ),
     "is not permitted to log in": (Denied, "the user may not log in: give it LOGIN"),
-    "role ": (Denied, "the server knows no such user: correct url"),
+    r"role \".*\" does not exist": (Denied, "the server knows no such user: correct url"),
     "permission denied for database": (Denied, "the user may not connect: give it CONNECT"),
     "certificate verify failed": (
         Unavailable, "the server's certificate is not trusted: check ca_file",
@@ -33,7 +35,9 @@ BEFORE_A_SESSION: dict[str, tuple[type[ConnectorError], str]] = {
         Unavailable, "the server has no TLS, and is not on this machine: have it turned on",
     ),
     "root certificate file": (Unavailable, "ca_file cannot be read: check the path"),
-    "database ": (Unavailable, "the server has no such database: check the end of url"),
+    r"database \".*\" does not exist": (
+        Unavailable, "the server has no such database: check the end of url",
+    ),
     "resolve host": (Unavailable, "there is no host of that name: check the host in url"),
     "translate host name": (Unavailable, "there is no host of that name: check the host in url"),
     "Connection refused": (Unavailable, "nothing answers there: check host and port in url"),
@@ -102,6 +106,6 @@ def meaning(error: DBAPIError) -> tuple[type[ConnectorError], str]:
         return DoesNotFit, STATES["22"][1]
     text = str(error.orig)
     for words, found in BEFORE_A_SESSION.items():
-        if words in text:
+        if re.search(words, text):
             return found
-    return Unavailable, "no answer: check host and port in url, or wait"
+    return Unavailable, "no session begins: check url, password and ca_file, or wait"

@@ -233,7 +233,7 @@ def _engine(config: SqlConfig) -> Engine:
             "application_name": "idsync",
             "client_encoding": "utf8",
             "options": f"-c statement_timeout={most_ms} -c lock_timeout={most_ms} "
-            "-c datestyle=ISO -c lc_messages=C",
+            "-c datestyle=ISO",
         },
     )  # fmt: skip
     return _with_password(engine, config)

@@ -107,7 +107,7 @@ class Postgres:
             host="127.0.0.1", port=self.port, user=USER, password=PASSWORD, dbname=database,
             autocommit=True,
         ) as connection:  # fmt: skip
-            done = connection.execute(statement.replace("?", "%s"), values or None)  # type: ignore[call-overload]  # it wants literal text
+            done = connection.execute(statement.replace("?", "%s"), values or None)
             return list(done.fetchall()) if done.description else []
 
     def close(self) -> None:
