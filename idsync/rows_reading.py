@@ -58,12 +58,15 @@ class Reading:
         for each in all_rights:
             rights.setdefault(self._link_of_right(each), []).append(each)
         strangers = dict(rights)
-        for row in rows:
+        for number, row in enumerate(rows, 1):
             key, link = self.key(row), self.link(row)
             mine = rights.get(link, []) if link else []
             if link:
                 strangers.pop(link, None)
-            yield self.cardholder(row, mine, key if keys[key] == 1 else None)
+            try:
+                yield self.cardholder(row, mine, key if keys[key] == 1 else None)
+            except Incomplete as error:
+                raise Incomplete(f"record {number} of {len(rows)}: {error}") from None
         for several in strangers.values():
             yield Cardholder(key=None, grants=tuple(self.grants({}, several)))
 

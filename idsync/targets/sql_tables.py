@@ -35,7 +35,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import NullPool
 from sqlalchemy.sql.elements import quoted_name
 
-from idsync.errors import Incomplete, Unavailable
+from idsync.errors import ConfigError, Incomplete, Unavailable
 from idsync.rows import Row, nearest
 from idsync.targets.sql_settings import HERE, SqlConfig
 
@@ -225,17 +225,23 @@ def _engine(config: SqlConfig) -> Engine:
     if config.ca_file:
         safe = {"sslmode": "verify-full", "sslrootcert": str(config.ca_file)}
     most_ms = int(config.deadline_s * 1000)
-    engine = create_engine(
-        url.set(drivername="postgresql+psycopg"), poolclass=NullPool, hide_parameters=True,
-        connect_args=safe | {
-            "connect_timeout": int(config.timeout_s),
-            "tcp_user_timeout": most_ms,
-            "application_name": "idsync",
-            "client_encoding": "utf8",
-            "options": f"-c statement_timeout={most_ms} -c lock_timeout={most_ms} "
-            "-c datestyle=ISO",
-        },
-    )  # fmt: skip
+    options = safe | {
+        "connect_timeout": int(config.timeout_s),
+        "tcp_user_timeout": most_ms,
+        "application_name": "idsync",
+        "client_encoding": "utf8",
+        "options": f"-c statement_timeout={most_ms} -c lock_timeout={most_ms} -c datestyle=ISO",
+    }
+    try:
+        engine = create_engine(
+            url.set(drivername="postgresql+psycopg"), poolclass=NullPool, hide_parameters=True,
+            connect_args=options,
+        )  # fmt: skip
+    except ImportError:
+        raise ConfigError(
+            "PostgreSQL is reached with the package psycopg, which is not installed: install "
+            "idsync with its extra postgres"
+        ) from None
     return _with_password(engine, config)
 
 

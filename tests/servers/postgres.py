@@ -5,7 +5,8 @@
     server.run("CREATE TABLE ...")
     server.close()
 
-USER may everything in the database and has PASSWORD. TLS is on.
+USER may everything in the database and has PASSWORD. TLS is on; the certificate is not for
+OTHER_ADDRESS, where it answers too.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import pytest
 
 from tests.servers.slapd import Certificates, free_port
 
+OTHER_ADDRESS = "127.0.0.2"
 USER, PASSWORD, DATABASE = "idsync", "lösen för idsync", "passage"
 
 
@@ -60,7 +62,8 @@ class Postgres:
             self._own(self._data / name)
         self.port = free_port()
         settings = {
-            "port": self.port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "",
+            "port": self.port, "listen_addresses": f"127.0.0.1,{OTHER_ADDRESS}",
+            "unix_socket_directories": "",
             "fsync": "off", "ssl": "on", "ssl_cert_file": "good.pem", "ssl_key_file": "good.key",
         }  # fmt: skip
         self._process = subprocess.Popen(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from idsync.config.problems import Problems
+from idsync.config.tables import TargetTable
 from idsync.errors import Refused
 from idsync.rows_dates import Dates, Unreadable
 from idsync.rows_texts import Texts
@@ -22,6 +25,7 @@ from idsync.targets.sql import SqlTarget
 from tests.fakes.file import BracedCsv, DeltaXml, NightlyCsv
 from tests.fakes.sql import ListDatabase, RowsDatabase
 
+DOCS = Path(__file__).parents[2] / "docs" / "targets"
 DAYS, MINUTES, SECONDS = "%Y-%m-%d", "%d.%m.%Y %H:%M", "%Y%m%d%H%M%S"
 STOCKHOLM = ZoneInfo("Europe/Stockholm")
 
@@ -227,3 +231,40 @@ def test_the_description_decides_the_capabilities(tmp_path: Path) -> None:
     assert (days.characters, days.wire, days.batch) == ("latin-1", "documents", 500)
     sent = FileTarget(FileTarget.Config.model_validate(DeltaXml(tmp_path).description()))
     assert (sent.capabilities.answer_hours, sent.capabilities.credentials) == (48, "read")
+
+
+@pytest.mark.parametrize("page", ["sql", "file"])
+def test_the_examples_of_the_page_are_sound(page: str, tmp_path: Path) -> None:
+    text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        for table in tomllib.loads(block)["targets"].values():
+            own = {
+                name: value for name, value in table.items() if name not in TargetTable.model_fields
+            }
+            context = {"folder": tmp_path}
+            if page == "sql":
+                SqlTarget(SqlTarget.Config.model_validate(own, context=context)).close()
+            else:
+                FileTarget(FileTarget.Config.model_validate(own, context=context)).close()
+
+
+@pytest.mark.parametrize(
+    ("page", "config"), [("sql", SqlTarget.Config), ("file", FileTarget.Config)]
+)
+def test_the_page_names_every_key(page: str, config: type[Settings]) -> None:
+    text = (DOCS / "sql.md").read_text(encoding="utf-8")
+    text += (DOCS / f"{page}.md").read_text(encoding="utf-8")
+    models, seen = [config], set[type[Settings]]()
+    while models:
+        model = models.pop()
+        seen.add(model)
+        for name, declared in model.model_fields.items():
+            assert f"`{name}`" in text, f"{model.__name__}: {name} is not on the page"
+            parts = [declared.annotation]
+            while parts:
+                kind = parts.pop()
+                parts += get_args(kind)
+                if isinstance(kind, type) and issubclass(kind, Settings) and kind not in seen:
+                    models.append(kind)

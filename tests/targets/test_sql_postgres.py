@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -13,7 +14,7 @@ from idsync.model import Cardholder, Change, Grant
 from idsync.targets.sql import SqlTarget
 from idsync.testing.cardholders import holding, only, refs
 from tests.fakes.sql_postgres import PostgresRows
-from tests.servers.postgres import DATABASE, Postgres
+from tests.servers.postgres import DATABASE, OTHER_ADDRESS, Postgres
 from tests.servers.slapd import Certificates
 
 pytest_plugins = ("tests.targets.sql_fixtures",)
@@ -108,6 +109,17 @@ def test_only_the_named_authority_is_trusted(
     assert "not trusted: check ca_file" in wrong
     missing = told(sql_target, tables, Unavailable, ca_file=str(sql_certificates.folder / "none"))
     assert "ca_file cannot be read" in missing
+    elsewhere = tables.server.url(host=OTHER_ADDRESS)
+    other = told(sql_target, tables, Unavailable, url=elsewhere, ca_file=str(sql_certificates.ca))
+    assert "certificate is another host's" in other
+
+
+def test_a_missing_driver_is_told(
+    tables: PostgresRows, sql_target: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(ConfigError, match="extra postgres"):
+        sql_target(tables.description())
 
 
 def test_a_missing_secret_is_a_matter_of_configuration(
