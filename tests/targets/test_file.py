@@ -398,6 +398,13 @@ def test_a_file_that_went_away_is_not_an_empty_list(nightly: NightlyCsv, gone: l
             call()
 
 
+def test_a_second_file_that_is_missing_beside_the_first_is_not_empty(nightly: NightlyCsv) -> None:
+    nightly.append(nightly.people, "1001", "Åsa", "", "A", "")
+    nightly.held.unlink()
+    with pytest.raises(Unavailable, match="restore it"):
+        list(described(nightly, create=True).read())
+
+
 def test_a_renewal_between_the_two_files_is_seen(nightly: NightlyCsv, target: FileTarget) -> None:
     new(target, DOOR)
     loaded = target._load()
