@@ -26,8 +26,9 @@ MAY_SEE: dict[str, tuple[str, ...]] = {
     "capabilities": ("errors", "model"),
     "settings": WORDS,
     "http": (*WORDS, "settings"),
+    "rows": (*WORDS, "settings"),  # a cardholder in a described table: the same for sql and file
     "sources": ADAPTERS_SEE,
-    "targets": ADAPTERS_SEE,
+    "targets": (*ADAPTERS_SEE, "rows"),
     "mapping": WORDS,
     "plan": (*WORDS, "mapping"),
     "config": (*WORDS, "settings", "mapping", *PROMISES),
