@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from idsync.capabilities import Capabilities, profile
-from idsync.errors import ConfigError, Denied, Incomplete, Refused
+from idsync.errors import ConfigError, Denied, Incomplete, Refused, Unavailable
 from idsync.http import RETURNED, Api, UrlField
 from idsync.model import Cardholder, Change, CredentialState, Grant, Outcome
 from idsync.settings import PathField, SecretField, Settings
@@ -102,6 +102,7 @@ class GallagherTarget(Target):
         )
         self._shape: Shape | None = None
         self._keeps_open_dates: set[tuple[str, str]] = set()
+        self._unanswered: dict[str, set[str]] = {}  # by key: what was held before that write
         self.capabilities = self._capabilities()
 
     def _capabilities(self) -> Capabilities:
@@ -206,7 +207,17 @@ class GallagherTarget(Target):
         record = self._find(change.key)
         if record is None and change.after.status == "suspended":
             return CONFIRMED
-        refusals = self._create(change) if record is None else self._change(change, record)
+        if record is not None and change.key in self._unanswered:
+            # what came since is ours: set its dates right, instead of giving it again
+            self._correct(change, self._unanswered[change.key], record)
+            del self._unanswered[change.key]
+            record = self._find(change.key)
+        known = self._hrefs(record) if record else set()
+        try:
+            refusals = self._create(change) if record is None else self._change(change, record)
+        except Unavailable:
+            self._unanswered[change.key] = known
+            raise
         if refusals:
             raise refusals[0]
         return CONFIRMED
@@ -250,7 +261,7 @@ class GallagherTarget(Target):
     def _change(self, change: Change, record: Record) -> list[Refused | Denied]:
         """Send what differs; return what was refused."""
         writer = Writer(self._known(), self._items)
-        known = {one.href for one in holdings(record, self._known())}
+        known = self._hrefs(record)
         steps = writer.steps(change, record)
         refusals: list[Refused | Denied] = [*steps.refusals]
         if steps.parts:
@@ -278,6 +289,9 @@ class GallagherTarget(Target):
             left = writer.steps(change, fresh).parts
             return one_by_one(left, lambda part: self._service.patch(link, part))
         return []
+
+    def _hrefs(self, record: Record) -> set[str]:
+        return {one.href for one in holdings(record, self._known())}
 
     def _correct(self, change: Change, known: set[str], record: Record) -> None:
         """Set right the dates of new holdings that came from defaults, once they are seen."""

@@ -18,6 +18,8 @@ from idsync.targets.gallagher_service import Record, Service
 MEDIA = {"mobile": "mobile", "digitalId": "mobile", "applePass": "mobile", "trackingTag": "fob"}
 """What a credentialClass is to idsync; all others are cards."""
 
+NOT_IN_BASE = "not in the base group without end, so that the key can vanish from the person"
+
 AFTER_ALL = datetime(2099, 12, 31, tzinfo=UTC)
 """A date has to be before 2100 in the server's own time ("Cardholder card", until)."""
 
@@ -76,6 +78,7 @@ def cardholder(record: Record, shape: Shape, service: Service, key: str | None) 
         status="active" if record.get("authorised") is True else "suspended",
         credentials=tuple(card.credential for card in cards(record, shape)),
         grants=tuple(dict.fromkeys(held)),
+        amiss="" if key is None or endless_base(record, shape) else NOT_IN_BASE,
         **said,
     )
 
@@ -136,6 +139,11 @@ def base_holdings(record: Record, shape: Shape) -> list[Holding]:
         for membership in memberships(record)
         if group_of(membership) == shape.base_group
     ]
+
+
+def endless_base(record: Record, shape: Shape) -> bool:
+    """Return whether the base group holds somebody without end: who leaves it loses the key."""
+    return any(one.grant.valid_to is None for one in base_holdings(record, shape))
 
 
 def _competency(link: Record) -> Holding:

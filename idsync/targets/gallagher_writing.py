@@ -21,6 +21,7 @@ from idsync.targets.gallagher_records import (
     Shape,
     base_holdings,
     cards,
+    endless_base,
     holdings,
     kind_of_group,
     written,
@@ -207,10 +208,10 @@ class Writer:
         return parts
 
     def base_corrected(self, record: Record) -> list[Record]:
-        """Return what makes the base group's membership endless: who leaves it loses the key."""
-        there = base_holdings(record, self._shape)
-        if any(one.grant.valid_to is None for one in there):
+        """Return what makes the base group's membership endless, where it is not."""
+        if endless_base(record, self._shape):
             return []
+        there = base_holdings(record, self._shape)
         if not there:
             return [{"accessGroups": {"add": [self.base_membership()]}}]
         endless = {"href": there[-1].href, "from": "", "until": ""}
