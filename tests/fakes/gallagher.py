@@ -40,10 +40,10 @@ class FakeGallagher:
         self._count = 0
         handler = type("Handler", (_Handler,), {"fake": self})
         self._server = _Server(("127.0.0.1", 0), handler)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         if tls:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*tls)
-            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+            self.context.load_cert_chain(*tls)
+            self._server.socket = self.context.wrap_socket(self._server.socket, server_side=True)
         scheme = "https" if tls else "http"
         self.url = f"{scheme}://127.0.0.1:{self._server.server_port}"
         self.system.base = self.habits.calls_itself or self.url
@@ -276,12 +276,11 @@ class FakeGallagher:
         by_id = query.get("sort") == "id" and not habits.ignores_sort
         found = sorted(found, key=_id if by_id else name)
         size = min(int(query.get("top", habits.page_limit)), habits.page_limit)
-        idle = int(query.get("idle", 0))
-        begins = not {"pos", "skip"} & set(query)
-        if kind == "cardholders" and begins and idle < habits.empty_pages:
-            return {"results": [], "next": self._next(kind, query, idle=idle + 1)}
+        last = int(query.get("pos", -1))
+        idle = "skip" not in query and last < 0 and -last <= habits.empty_pages
+        if kind == "cardholders" and idle:
+            return {"results": [], "next": self._next(kind, query, pos=last - 1)}
         if by_id and not habits.pages_by_offset:
-            last = int(query.get("pos", -1))
             rest = [one for one in found if _id(one) > last]
             page = rest[:size]
             turn = {"pos": _id(page[-1])} if page else {}
@@ -299,7 +298,7 @@ class FakeGallagher:
 
     def _next(self, kind: str, query: Query, **turn: int) -> dict[str, str]:
         kept = dict(parse_qsl(self.habits.link_query)) if self.habits.next_forgets else query
-        kept = {n: t for n, t in kept.items() if n not in ("pos", "skip", "idle")}
+        kept = {n: t for n, t in kept.items() if n not in ("pos", "skip")}
         return {"href": f"{self.system.href(kind)}?{urlencode({**kept, **turn})}"}
 
     # ── the feed ────────────────────────────────────────────────────────────────────────

@@ -31,6 +31,8 @@ LISTS = {
 }
 NEEDED = {"accessGroups": "accessGroup", "competencies": "competency", "cards": "type"}
 IN_WORDS = {"answer.results[].href"}  # of a field's definition: named by its text and by `fields`
+WHOLE = {"CardholderSummary": "CardholderDetail", "AccessGroupSummary": "AccessGroupDetail"}
+"""With `fields`, a search shows whatever the page of one shows."""
 READ_ONLY = {"name", "status.type", "disabled", "expiryWarning"}
 
 
@@ -173,6 +175,9 @@ class Description:
     def _unknown(self, schema: dict[str, Any], value: Any, where: str) -> Iterator[str]:
         if isinstance(value, list):
             items = self._flat(schema).get("items", {})
+            name = items.get("$ref", "").rpartition("/")[2]
+            if name in WHOLE:
+                items = self._schemas[WHOLE[name]]
             for one in value:
                 yield from self._unknown(items, one, f"{where}[]")
         elif isinstance(value, dict):

@@ -33,6 +33,7 @@ class Habits:
     empty_field: Literal["null", "absent"] = "null"  # a field asked for that has no value
     patched: Literal[200, 204] = 204
     feed: bool = True
+    tells_old_fields: bool = True  # the feed shows what stood in personal data fields
     forgets_bookmarks: bool = False
     only_memberships_of: set[str] | None = None  # groups in which it may put people
     after_page: list[Callable[[], None]] = field(default_factory=list)

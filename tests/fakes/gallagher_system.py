@@ -173,6 +173,15 @@ class System:
         with self.edit(person):
             person.memberships.append(Part(group.id, self.token(), start, end))
 
+    def give_competency(
+        self, person: Person, competency: Competency, enabled: bool = True, **dates: datetime | None
+    ) -> Part:
+        with self.edit(person):
+            made = Part(competency.id, self.token(), enabled=enabled)
+            made.start, made.end = dates.get("start"), dates.get("end")
+            person.competencies.append(made)
+        return made
+
     def card(self, person: Person, kind: CardType, number: str, state: str = "") -> None:
         with self.edit(person):
             person.cards.append(
@@ -453,6 +462,8 @@ class Edit:
         for name in touched:
             was, now = self._before.get(name, ""), after.get(name, [])
             old[name] = [one for one in was if one not in now] if isinstance(was, list) else was
+        if not self._system.habits.tells_old_fields:
+            old = {name: told for name, told in old.items() if not name.startswith("@")}
         if touched:
             self._system.changes.append(Change("update", self._person.id, old, touched))
 

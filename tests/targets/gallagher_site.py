@@ -9,6 +9,7 @@ from typing import Any
 from idsync.model import Cardholder
 from idsync.targets.gallagher import GallagherTarget
 from tests.fakes.gallagher import KEY, FakeGallagher
+from tests.fakes.gallagher_habits import Habits
 from tests.fakes.gallagher_system import Group, Person, PersonalField, System
 
 RIGHTS = ("FSK-ENTRE", "SKOLA-ENTRÉ Å", 'STADSHUS "NORR"')
@@ -53,6 +54,25 @@ class Targets:
     def close(self) -> None:
         for one in self._made:
             one.close()
+
+
+class Site:
+    """Fakes with habits, each with the targets that speak to it; all closed at the end."""
+
+    def __init__(self, folder: Path) -> None:
+        self.targets = Targets(folder)
+        self._fakes: list[FakeGallagher] = []
+
+    def __call__(
+        self, habits: Habits | None = None, **more: Any
+    ) -> tuple[FakeGallagher, GallagherTarget]:
+        self._fakes.append(furnished(FakeGallagher(habits)))
+        return self._fakes[-1], self.targets(self._fakes[-1], **more)
+
+    def close(self) -> None:
+        self.targets.close()
+        for fake in self._fakes:
+            fake.close()
 
 
 def furnished(fake: FakeGallagher) -> FakeGallagher:
@@ -105,3 +125,18 @@ def write(system: System, wanted: Cardholder) -> None:
     kind = next(iter(system.card_types.values()))
     for card in wanted.credentials:
         system.card(person, kind, card.number)
+
+
+def someone(system: System, key: str | None, *groups: str, last: str = "Öberg") -> Person:
+    """Make a person by hand, in the base group if there is a key, and in *groups*."""
+    names = [*([BASE] if key else []), *groups]
+    person = system.person(last, *(group_of(system, name) for name in names))
+    if key:
+        with system.edit(person):
+            person.values[field_of(system).id] = key
+    return person
+
+
+def groups_of(system: System, person: Person) -> list[str]:
+    """Return the names of the groups that a person is in, as often as they are."""
+    return [system.groups[part.item].name for part in person.memberships]
