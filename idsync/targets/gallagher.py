@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field
@@ -68,6 +70,7 @@ class GallagherTarget(Target):
         department_field: str | None = None
         alarm_groups: tuple[str, ...] = ()
         competencies: bool = False
+        granularity: Literal["second", "minute"] = "second"
         card_states: dict[CredentialState, str] = CARD_STATES
         lock_words: tuple[str, ...] = ("lock", "workstation", "being edited")
 
@@ -111,7 +114,11 @@ class GallagherTarget(Target):
         kinds += ["competency"] if config.competencies else []
         attributes = ("given_name", "family_name", *(name for name in self._uses if name != "key"))
         return profile(
-            "gallagher-9.50", kinds=tuple(kinds), attributes=attributes, lanes=config.lanes
+            "gallagher-9.50",
+            kinds=tuple(kinds),
+            attributes=attributes,
+            lanes=config.lanes,
+            granularity=config.granularity,
         )
 
     # ── reading ─────────────────────────────────────────────────────────────────────────
@@ -151,9 +158,11 @@ class GallagherTarget(Target):
 
         Raises:
             Refused: several have it, or it is a key that cannot be searched for.
+            Denied: nobody is found, and the operator does not see everybody.
         """
         record = self._find(key)
         if record is None:
+            self._require_sight()
             return None
         return cardholder(record, self._known(), self._service, key)
 
@@ -178,6 +187,7 @@ class GallagherTarget(Target):
                 base_group=config.base_group,
                 alarm_groups=frozenset(config.alarm_groups),
                 competencies=config.competencies,
+                whole_minutes=config.granularity == "minute",
                 card_states=config.card_states,
             )
         return self._shape
@@ -200,12 +210,23 @@ class GallagherTarget(Target):
             )
         return same[0] if same else None
 
+    def _require_sight(self) -> None:
+        """See that nobody found is nobody there: a lost privilege finds nobody either.
+
+        Raises:
+            Denied: the operator does not see the key, or not everybody of the base group.
+        """
+        self._items.forget()
+        self._items.fields()
+        self._items.base_members()
+
     # ── writing ─────────────────────────────────────────────────────────────────────────
 
     def put(self, change: Change) -> Outcome:
         """Make it so; see `Target.put`."""
         record = self._find(change.key)
-        if record is None and change.after.status == "suspended":
+        if record is None and (change.before or change.after.status == "suspended"):
+            self._require_gone(change)
             return CONFIRMED
         if record is not None and change.key in self._unanswered:
             # what came since is ours: set its dates right, instead of giving it again
@@ -221,6 +242,23 @@ class GallagherTarget(Target):
         if refusals:
             raise refusals[0]
         return CONFIRMED
+
+    def _require_gone(self, change: Change) -> None:
+        """See that whoever is not found by key is not there, and not only hidden.
+
+        Raises:
+            Denied: the operator does not see everybody.
+            Refused: the person stands there without the key, or was planned to stay.
+        """
+        self._require_sight()
+        link = change.before.native_id if change.before else ""
+        if link and self._service.get(link, {"fields": "href"}) is not None:
+            raise Refused(
+                "a cardholder lost its key since the plan: look whether it is in base_group, and "
+                "set the key again or block it by hand"
+            )
+        if change.after.status != "suspended":
+            raise Refused("a cardholder is gone since the plan: plan again")
 
     def _create(self, change: Change) -> list[Refused | Denied]:
         """Make the cardholder, all in one; if that is refused, without rights, then each."""
@@ -250,11 +288,14 @@ class GallagherTarget(Target):
         """
         record = self._find(key)
         if record is None:
+            closed = "it could not be closed"
             if location:
-                self._service.patch(location, {"authorised": False})
+                with suppress(Refused, Denied):
+                    self._service.patch(location, {"authorised": False})
+                    closed = "it was de-authorised again"
             raise Refused(
-                "a cardholder was made and is not found by its key: it was de-authorised again; "
-                "check that base_group gives key_field, and delete it in Command Centre"
+                f"a cardholder was made and is not found by its key: {closed}; check that "
+                "base_group gives key_field, and delete the cardholder in Command Centre"
             )
         return record
 
@@ -280,13 +321,11 @@ class GallagherTarget(Target):
         try:
             self._service.patch(link, merged(steps.parts))
         except (Refused, Denied) as refused:
-            if len(steps.parts) == 1:
-                return [refused]
             self._items.forget()
             fresh = self._find(change.key)  # links of holdings change with every edit
-            if fresh is None:
+            left = writer.steps(change, fresh).parts if fresh else []
+            if fresh is None or (len(left) == 1 and left == steps.parts):
                 return [refused]
-            left = writer.steps(change, fresh).parts
             return one_by_one(left, lambda part: self._service.patch(link, part))
         return []
 
@@ -322,8 +361,7 @@ class GallagherTarget(Target):
         if self._config.competencies:
             self._service.licensed("competencies")
         members = self._items.base_members()
-        shown = self._service.get(link, {"top": 1, "fields": "href"})
-        if not (shown or {}).get("results"):
+        if not any(self._service.pages(link, ("id", "href"))):
             if members:
                 raise Denied(SHOWS_NOBODY)
             return (

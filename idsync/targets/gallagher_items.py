@@ -54,8 +54,8 @@ class Items:
         self._division: str | None = None
 
     def forget(self) -> None:
-        """Find groups and competencies anew at the next question."""
-        self._groups = self._competencies = None
+        """Find fields, groups and competencies anew at the next question."""
+        self._fields = self._groups = self._competencies = None
 
     # ── personal data fields ────────────────────────────────────────────────────────────
 

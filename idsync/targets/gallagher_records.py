@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from idsync.errors import Incomplete, Refused
@@ -17,6 +17,9 @@ from idsync.targets.gallagher_service import Record, Service
 
 MEDIA = {"mobile": "mobile", "digitalId": "mobile", "applePass": "mobile", "trackingTag": "fob"}
 """What a credentialClass is to idsync; all others are cards."""
+
+CLOCKS_APART = timedelta(hours=1)
+"""How far the server's clock and ours are allowed to be apart."""
 
 NOT_IN_BASE = "not in the base group without end, so that the key can vanish from the person"
 
@@ -34,6 +37,7 @@ class Shape:
     base_group: str
     alarm_groups: frozenset[str]
     competencies: bool
+    whole_minutes: bool
     card_states: Mapping[CredentialState, str]
 
 
@@ -156,10 +160,14 @@ def _competency(link: Record) -> Holding:
     state = status.get("type") if isinstance(status, dict) else None
     if not isinstance(name, str) or not isinstance(state, str):
         raise Incomplete("a competency came without name or status.type: read again")
+    begins = instant(link.get("enablement"))
+    in_force = state not in ("pending", "inactive")
+    if begins is not None and in_force and begins > datetime.now(UTC) + CLOCKS_APART:
+        begins = None  # it is on already: then the date has no effect
     grant = Grant(
         ref=name,
         kind="competency",
-        valid_from=instant(link.get("enablement")),
+        valid_from=begins,
         valid_to=instant(link.get("expiry")),
     )
     return Holding(grant, _href(link), disabled=state == "inactive")

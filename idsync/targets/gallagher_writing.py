@@ -161,8 +161,10 @@ class Writer:
         return _section(grant, "add", {**group, **_group_dates(grant)})
 
     def _require_expressible(self, grant: Grant) -> None:
-        written(grant.valid_from)
-        written(grant.valid_to)
+        for moment in (grant.valid_from, grant.valid_to):
+            written(moment)
+            if self._shape.whole_minutes and moment is not None and moment.second:
+                raise Refused("the settings say whole minutes, and a grant's date is finer")
         if grant.kind == "competency":
             if not self._shape.competencies:
                 raise Refused("competencies are not switched on: set competencies = true")

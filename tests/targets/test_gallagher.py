@@ -118,10 +118,14 @@ def test_somebody_who_is_made_meanwhile_is_not_made_twice(site: Site) -> None:
 def test_a_person_who_is_not_found_by_key_is_closed_again(site: Site) -> None:
     fake, target = site()
     fake.habits.left_out = set(range(100_000))
-    with pytest.raises(Refused, match="was de-authorised again"):
+    with pytest.raises(Refused, match="it was de-authorised again"):
         put(target, None, ANNA)
     [person] = fake.system.people.values()
     assert not person.authorised
+    fake.habits.privileges -= {"edit cardholders"}
+    fake.troubles["write"].append(Trouble(status=201))
+    with pytest.raises(Refused, match="it could not be closed"):
+        put(target, None, replace(ANNA, key="1002"))
 
 
 def test_a_base_group_without_the_key_field_is_seen_before_anybody_is_made(site: Site) -> None:
@@ -269,9 +273,11 @@ def test_a_membership_that_moved_meanwhile_is_found_again(site: Site) -> None:
         for part in person.memberships:
             part.token = fake.system.token()
 
-    fake.habits.after_search.append(touched_by_another)
-    put(target, before, replace(before, grants=(OTHER,)))
-    assert seen_now(target).grants == (OTHER,)
+    for after in ((OTHER,), ()):
+        fake.habits.after_search.append(touched_by_another)
+        put(target, before, replace(before, grants=after))
+        before = seen_now(target)
+        assert before.grants == after
 
 
 def test_what_takes_away_is_done_though_what_gives_is_refused(site: Site) -> None:
@@ -309,6 +315,16 @@ def test_what_cannot_be_held_is_refused_and_the_rest_done(
         put(target, before, replace(before, grants=(THIRD, grant)))
     assert seen_now(target).grants == (THIRD,)
     assert person_of(fake.system, "1001") is not None
+
+
+def test_whole_minutes_are_kept_to_where_the_settings_say_so(site: Site) -> None:
+    fake, _ = site()
+    target = site.targets(fake, granularity="minute")
+    assert target.capabilities.granularity == "minute"
+    put(target, None, replace(ANNA, grants=(replace(DOOR, valid_to=NEW_YEAR),)))
+    with pytest.raises(Refused, match="whole minutes"):
+        finer = replace(DOOR, valid_to=NEW_YEAR + timedelta(seconds=1))
+        put(target, None, replace(ANNA, key="1002", grants=(finer,)))
 
 
 def test_two_groups_of_one_name_are_not_guessed_between(site: Site) -> None:
@@ -394,6 +410,54 @@ def test_suspending_leaves_the_base_group(site: Site) -> None:
     person = person_of(fake.system, "1001")
     assert person is not None
     assert groups_of(fake.system, person) == [BASE]
+
+
+# ── nobody found ────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("lost", ["the key", "everybody", "a division"])
+def test_a_suspension_of_who_is_only_hidden_is_not_taken_for_done(site: Site, lost: str) -> None:
+    fake, target = site()
+    put(target, None, ANNA)
+    before = seen_now(target)
+    [person] = fake.system.people.values()
+    if lost == "the key":
+        field_of(fake.system).access = "noAccess"
+    elif lost == "everybody":
+        fake.habits.privileges -= {"view cardholders"}
+    else:
+        fake.habits.divisions = {2}
+    closed = replace(before, grants=(), status="suspended")
+    for planned_from in (before, None):
+        with pytest.raises(Denied, match=r"hidden from|are not shown to"):
+            put(target, planned_from, closed)
+    with pytest.raises(Denied, match=r"hidden from|are not shown to"):
+        target.read_one("1001")
+    assert person.authorised
+
+
+def test_who_lost_the_key_since_the_plan_is_not_taken_for_gone(site: Site) -> None:
+    fake, target = site()
+    put(target, None, ANNA)
+    before = seen_now(target)
+    [person] = fake.system.people.values()
+    with fake.system.edit(person):
+        person.memberships.pop(0)  # the base group, and with it the key
+    for after in (replace(before, status="suspended"), replace(before, grants=())):
+        with pytest.raises(Refused, match="lost its key since the plan"):
+            put(target, before, after)
+    assert len(fake.system.people) == 1
+
+
+def test_who_was_deleted_since_the_plan_is_gone(site: Site) -> None:
+    fake, target = site()
+    put(target, None, ANNA)
+    before = seen_now(target)
+    fake.system.delete(next(iter(fake.system.people.values())))
+    put(target, before, replace(before, status="suspended"))
+    with pytest.raises(Refused, match="gone since the plan: plan again"):
+        put(target, before, replace(before, grants=(OTHER,)))
+    assert not fake.system.people
 
 
 # ── dates that come from defaults ───────────────────────────────────────────────────────

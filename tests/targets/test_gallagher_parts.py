@@ -148,6 +148,17 @@ def test_a_training_for_two_periods_is_refused(
     assert seen_now(target).grants == (HLR,)
 
 
+def test_a_training_that_is_on_has_begun_whatever_its_date(
+    trained: tuple[FakeGallagher, GallagherTarget],
+) -> None:
+    fake, target = trained
+    put(target, None, ANNA)
+    [item] = fake.system.competencies.values()
+    fake.system.give_competency(holder(fake), item, start=SOON, end=LATER)
+    shown = Grant(ref=TRAINING, kind="competency", valid_to=LATER)
+    assert seen_now(target).grants == (shown,)
+
+
 def test_trainings_need_a_licence_of_their_own(site: Site) -> None:
     _, target = site(Habits(licences={"RESTCardholders"}), competencies=True)
     put(target, None, replace(ANNA, grants=(DOOR,)))
