@@ -204,7 +204,7 @@ def _state(card: Record, shape: Shape) -> CredentialState:
         raise Incomplete("a card came without status.type: read again")
     value = _text(status, "value").casefold()
     for state, name in shape.card_states.items():
-        if kind == "inactive" and state != "active" and name.casefold() == value:
+        if state != "active" and name.casefold() == value:
             return state
     return "inactive"
 

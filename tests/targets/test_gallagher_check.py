@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 import subprocess
 import threading
+import tomllib
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 
 from idsync.errors import ConfigError, Denied, IdsyncError, Unavailable
+from idsync.targets.gallagher import GallagherTarget
 from tests.fakes.gallagher import FakeGallagher
 from tests.fakes.gallagher_habits import EDIT, VIEW, Habits
 from tests.targets.gallagher_site import RIGHTS, Site, field_of, furnished, group_of, someone
@@ -192,3 +195,14 @@ def test_nobody_shown_but_members_is_a_privilege(site: Site) -> None:
     fake.habits.left_out.add(person.id)
     with pytest.raises(Denied, match="shows nobody, though there are people"):
         target.check()
+
+
+def test_the_page_shows_settings_that_hold_and_names_all_of_them() -> None:
+    page = (Path(__file__).parents[2] / "docs/targets/gallagher.md").read_text(encoding="utf-8")
+    shown = tomllib.loads("".join(re.findall(r"```toml\n(.*?)```", page, re.DOTALL)))
+    ours = {"type", "controller", "key", "release"}  # keys of every target
+    told = {n: value for n, value in shown["targets"]["city"].items() if n not in ours}
+    assert GallagherTarget.Config.model_validate(told).card_states["lost"] == "Borttappat"
+    table = page.partition("`card_states` has")[0]
+    named = set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
+    assert named == set(GallagherTarget.Config.model_fields)
