@@ -24,7 +24,13 @@ from idsync.settings import PathField, SecretField, Settings
 from idsync.targets import Changed, Target
 from idsync.targets.gallagher_feed import Feed
 from idsync.targets.gallagher_items import Items
-from idsync.targets.gallagher_records import Shape, cardholder, holdings, key_of
+from idsync.targets.gallagher_records import (
+    Shape,
+    cardholder,
+    holdings,
+    key_of,
+    require_memberships,
+)
 from idsync.targets.gallagher_service import Record, Service, host_of
 from idsync.targets.gallagher_writing import Steps, Writer, merged, one_by_one, undated
 
@@ -208,6 +214,8 @@ class GallagherTarget(Target):
                 f"{len(same)} cardholders have one key: decide by hand which is the person's, and "
                 "clear it on the others"
             )
+        for record in same:
+            require_memberships(record, shape)
         return same[0] if same else None
 
     def _require_sight(self) -> None:

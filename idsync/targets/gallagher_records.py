@@ -71,11 +71,7 @@ def cardholder(record: Record, shape: Shape, service: Service, key: str | None) 
     """
     said: dict[str, Any] = {name: _text(record, at) for name, at in shape.members.items()}
     held = [one.grant for one in holdings(record, shape) if not one.disabled]
-    if key_of(record, shape) is not None and not memberships(record):
-        raise Incomplete(
-            "a cardholder with a key came without access groups, and only a group gives the key: "
-            "memberships are hidden; give idsync's operator View Cardholders on all its divisions"
-        )
+    require_memberships(record, shape)
     return Cardholder(
         key=key,
         native_id=service.followed(record),
@@ -93,6 +89,19 @@ def cardholder(record: Record, shape: Shape, service: Service, key: str | None) 
 def memberships(record: Record) -> list[Record]:
     """Return the memberships of a cardholder, its own and not those of parents."""
     return _list(record, "accessGroups")
+
+
+def require_memberships(record: Record, shape: Shape) -> None:
+    """See that memberships are shown: only a group gives a key, so nobody with one has none.
+
+    Raises:
+        Incomplete: they are hidden.
+    """
+    if key_of(record, shape) is not None and not memberships(record):
+        raise Incomplete(
+            "a cardholder with a key came without access groups, and only a group gives the key: "
+            "memberships are hidden; give idsync's operator View Cardholders on all its divisions"
+        )
 
 
 def group_of(membership: Record) -> str:

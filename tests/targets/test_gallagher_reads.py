@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -132,7 +133,15 @@ def test_hidden_memberships_are_no_empty_ones(site: Site) -> None:
     fake, target = site()
     crowd(fake)
     fake.habits.privileges -= {"view memberships"}
-    for call in (lambda: list(target.read()), lambda: target.read_one("1000")):
+    gone = Cardholder(key="1000")
+    calls: list[Callable[[], object]] = [
+        lambda: list(target.read()),
+        lambda: target.read_one("1000"),
+        lambda: target.put(
+            Change(before=replace(gone, grants=(Grant(ref=RIGHTS[0]),)), after=gone)
+        ),
+    ]
+    for call in calls:
         with pytest.raises(Incomplete, match="memberships are hidden"):
             call()
 
