@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from idsync.targets.sql import SqlTarget
-from tests.servers import postgres as server
+from tests.servers import postgres_session as server
 from tests.servers.slapd import Certificates
 
 

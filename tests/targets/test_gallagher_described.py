@@ -21,6 +21,9 @@ from tests.fakes.gallagher_habits import Habits, Seen
 from tests.targets.gallagher_site import ALARM_RIGHTS, RIGHTS, TRAINING, Site, someone, write
 
 
+pytestmark = pytest.mark.published
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     made = Site(tmp_path)
