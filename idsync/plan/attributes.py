@@ -77,7 +77,8 @@ def shown_attributes(people: People) -> pl.DataFrame:
         person_id="id",
         display_name=pl.when(_protected()).then(alias()).otherwise(shown),
         given_name=plain(pl.col("given_name")),
-        family_name=plain(pl.col("family_name")),
+        # some systems know only the parts of a name, and want one
+        family_name=pl.when(_protected()).then(alias()).otherwise("family_name"),
         mail=plain(pl.col("mail")),
         department=plain(pl.col("department")),
     )

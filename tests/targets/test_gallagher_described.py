@@ -20,7 +20,6 @@ from tests.fakes.gallagher_described import MISSING, Description, description
 from tests.fakes.gallagher_habits import Habits, Seen
 from tests.targets.gallagher_site import ALARM_RIGHTS, RIGHTS, TRAINING, Site, someone, write
 
-
 pytestmark = pytest.mark.published
 
 
