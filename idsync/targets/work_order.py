@@ -142,7 +142,7 @@ class WorkOrderTarget(Target):
             unread = news(ledger, self._answers)
         facts = [
             f"{counted(len(awaited), 'order')} awaiting an answer",
-            *([f"{unread} answer files to be read"] if unread else []),
+            *([f"{counted(unread, 'answer file')} to read"] if unread else []),
             *troubles,
         ]
         return (

@@ -8,7 +8,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from idsync.model import Cardholder, Change, Credential, Grant
-from idsync.targets.work_order_letters import Letters
+from idsync.targets.work_order_letters import LONGEST_CARD, Letters
 from idsync.targets.work_order_tasks import (
     CARDS,
     NAME,
@@ -59,9 +59,9 @@ def wanted(
         return found
     now = shown or Cardholder(key=change.key)
     name = _name(change, now, found, limits)
-    _doors(change, now, found, limits)
     _status(change, now, found)
-    _cards(change, now, found, limits)
+    _cards(change, now, found, limits)  # a card is there before doors are put on it
+    _doors(change, now, found, limits)
     if shown is None and not found.gives and not found.takes:
         found.gives.append(Task(key=change.key, action="register"))
     elif shown is not None and name is not None and name != (now.display_name or ""):
@@ -219,7 +219,7 @@ def _cards(change: Change, now: Cardholder, found: Wanted, limits: Limits) -> No
             if known in before and before[known].state != "active":
                 found.gives.append(replace(task, action="return_card"))
         elif known not in before:
-            flaw = limits.letters.flaw(card.number) if card.number else "is empty"
+            flaw = limits.letters.flaw(card.number, LONGEST_CARD) if card.number else "is empty"
             if flaw:
                 found.flaws.append(f"a card number that {flaw}: correct it")
             else:

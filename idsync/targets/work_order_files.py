@@ -99,7 +99,7 @@ class Folder:
     def highest(self) -> int:
         """Return the highest number of an order that lies here."""
         try:
-            found = [ORDER_FILE.match(path.name) for path in self.path.iterdir()]
+            found = [ORDER_FILE.match(path.name) for path in self.path.iterdir() if path.is_file()]
         except OSError as error:
             raise unreadable(f"folder {self.path}", error) from None
         return max((int(each.group(1)) for each in found if each), default=0)

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from idsync.errors import Incomplete, Unavailable
 from idsync.model import Grant, day_end, day_start
+from idsync.targets.work_order_letters import LONGEST, LONGEST_CARD
 from idsync.targets.work_order_tables import day, read_rows, whole_number
 from idsync.targets.work_order_tasks import Wrong, unreadable
 
@@ -83,6 +84,10 @@ def _inventory(
 def _row(number: int, row: dict[str, str], zone: ZoneInfo) -> Row:
     if not (row["reference"] or row["name"] or row["card"]):
         raise Wrong(f"row {number}: a door without reference, name or card")
+    room = {"name": LONGEST, "door": LONGEST, "card": LONGEST_CARD}
+    for name, longest in room.items():
+        if len(row[name]) > longest:
+            raise Wrong(f"row {number}: {name} is longer than {longest} characters")
     first = day(row["from"], number, "from") if row["from"] else None
     last = day(row["last_day"], number, "last_day") if row["last_day"] else None
     if not row["door"] and (first or last):

@@ -16,6 +16,7 @@ from pathlib import Path
 from idsync.errors import Unavailable
 from idsync.targets.work_order_ledger_file import (
     AWAITED,
+    DUE,
     LINES,
     ORDERS,
     connected,
@@ -200,11 +201,7 @@ class Ledger:
         return bool(self._due(now, not_since))
 
     def _due(self, now: datetime, not_since: datetime) -> list[int]:
-        rows = self._ask(
-            f"{ORDERS} WHERE deadline < ? AND {AWAITED} AND NOT EXISTS (SELECT 1 "
-            "FROM reminder WHERE order_number = orders.number AND reminder.made_at > ?) ORDER BY 1",
-            [now.isoformat(), not_since.isoformat()],
-        )
+        rows = self._ask(f"{DUE} ORDER BY 1", [now.isoformat(), not_since.isoformat()])
         return [row[0] for row in rows]
 
     def remind(self, now: datetime, not_since: datetime) -> None:

@@ -51,6 +51,11 @@ AWAITED = (
     "EXISTS (SELECT 1 FROM line WHERE order_number = orders.number "
     "AND state = 'open' AND replaced = 0)"
 )
+NOT_REMINDED = (
+    "NOT EXISTS (SELECT 1 FROM reminder "
+    "WHERE order_number = orders.number AND reminder.made_at > ?)"
+)
+DUE = f"{ORDERS} WHERE deadline < ? AND {AWAITED} AND {NOT_REMINDED}"
 
 
 @contextmanager

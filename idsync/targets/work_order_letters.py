@@ -13,6 +13,10 @@ LATIN_1 = frozenset(map(chr, [*range(0x20, 0x7F), *range(0xA0, 0x100)])) - {"\xa
 """What PDF's own fonts hold without being sent along; the soft hyphen cannot be seen."""
 
 FAMILY = "order"
+FONTS = (b"\x00\x01\x00\x00", b"OTTO", b"true", b"ttcf")  # how TrueType, OpenType files begin
+
+LONGEST, LONGEST_CARD = 100, 40
+"""How many characters of a name or door, and of a card number, a row has room for."""
 
 FORMULA = ("=", "+", "-", "@")
 """A field that begins so is run as a formula by office programs."""
@@ -25,9 +29,11 @@ class Letters:
         self.font = font
         self._known = frozenset(map(chr, _in_font(font))) if font else LATIN_1
 
-    def flaw(self, text: str) -> str:
+    def flaw(self, text: str, longest: int = LONGEST) -> str:
         """Return what makes *text* unfit for an order; "" if nothing does."""
         text = composed(text)
+        if len(text) > longest:
+            return f"is longer than {longest} characters"
         if any(not letter.isprintable() for letter in text):
             return "holds a character that cannot be seen"
         if not self._known.issuperset(text):
@@ -59,6 +65,9 @@ def as_field(text: str) -> str:
 
 def _in_font(path: Path) -> list[int]:
     try:
+        with path.open("rb") as file:
+            if file.read(4) not in FONTS:
+                raise ValueError
         paper = FPDF()
         paper.add_font(FAMILY, fname=path)
         font = paper.fonts[FAMILY]

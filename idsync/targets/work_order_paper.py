@@ -20,8 +20,11 @@ from idsync.targets.work_order_words import ACTIONS, REASONS, WORDS, Language, s
 
 INK, PALE, ALARM = (20, 20, 20), (232, 232, 232), (176, 0, 32)
 MARGIN = 12
+NO_BREAK = "\xa0"
+SIGNATURE_HEIGHT = 44
+MOST_CARDS = 6
 COLUMNS = ("line", "what", "reference", "name", "card", "door", "from", "last day", "code", "did")
-WIDTHS = (10, 50, 20, 44, 32, 40, 22, 22, 20, 20)
+WIDTHS = (9, 48, 19, 46, 26, 44, 25, 23, 19, 23)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,11 +82,19 @@ class Paper(FPDF):
         page = f"{self.say('page')} {self.page_no()}/{{nb}}"
         self.cell(0, 4, f"{self.shown(self.title_line)}   {page}", align="R")
 
-    def write_line(self, text: str, size: float = 9, style: str = "", height: float = 0) -> None:
+    def write_line(self, text: str, size: float = 9, style: str = "") -> None:
         """Write a paragraph over the whole width."""
         self.set_font(self.family, style=style, size=size)
         self.multi_cell(
-            0, height or size * 0.5, self.shown(text), new_x=XPos.LMARGIN, new_y=YPos.NEXT
+            0, size * 0.5, self.shown(text), align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT
+        )
+
+    def write_parts(self, parts: Sequence[str], size: float) -> None:
+        """Write short texts after one another, none of them parted at the end of a row."""
+        whole = (self.shown(part).replace(" ", NO_BREAK) for part in parts)
+        self.set_font(self.family, size=size)
+        self.multi_cell(
+            0, size * 0.5, "    ".join(whole), align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT
         )
 
 
@@ -98,7 +109,7 @@ def reminder_paper(
 ) -> bytes:
     """Return a reminder as PDF: the lines of an overdue order that have no answer."""
     title = (
-        f"{say(WORDS['reminder'], head.languages)} {reminder.number}, "
+        f"{say(WORDS['reminder'], head.languages)} {reminder.number}: "
         f"{say(WORDS['reminds of'], head.languages)} {reminder.order.number}"
     )
     return _paper(title, reminder.order, reminder.made_at, "was due", lines, head, notes)
@@ -130,20 +141,26 @@ def _paper(
     paper = Paper(head, title)
     paper.set_creation_date(made_at.astimezone(UTC))
     paper.add_page()
-    paper.write_line(title, size=18, style="B")
+    paper.set_font(paper.family, style="B", size=17)
+    width = paper.get_string_width(paper.shown(title))
+    paper.cell(0, 9, paper.shown(title))
+    paper.set_x(MARGIN)
+    paper.set_font(paper.family, style="B", size=13)
+    by = f"{paper.say(due)}: {local_time(order.deadline, head.zone)}"
+    if width + paper.get_string_width(by) + MARGIN > paper.epw:
+        paper.ln(9)
+    paper.cell(0, 9, by, align="R", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
     if order.urgent:
         paper.set_fill_color(*ALARM)
         paper.set_text_color(255, 255, 255)
         paper.set_font(paper.family, style="B", size=12)
         paper.cell(0, 8, f" {paper.say('urgent')}", fill=True, new_x=XPos.LMARGIN, new_y=YPos.NEXT)
         paper.set_text_color(*INK)
+        paper.set_fill_color(255, 255, 255)  # or the table would be filled, too
     paper.ln(2)
-    paper.write_line(
-        f"{paper.say(due)}: {local_time(order.deadline, head.zone)}", size=13, style="B"
-    )
     facts = [("to", head.landlord), ("from whom", head.sender), ("questions", head.contact),
              ("made", local_time(made_at, head.zone))]  # fmt: skip
-    paper.write_line("     ".join(f"{paper.say(word)}: {fact}" for word, fact in facts if fact))
+    paper.write_parts([f"{paper.say(word)}: {fact}" for word, fact in facts if fact], size=9)
     paper.ln(1)
     for each in (
         paper.say("how", "\n").format(*[notes.answer_file] * len(head.languages)).split("\n")
@@ -162,7 +179,7 @@ def _tasks(paper: Paper, lines: Sequence[Line]) -> None:
     bold = FontFace(emphasis="BOLD", fill_color=PALE)
     with paper.table(
         col_widths=WIDTHS, headings_style=bold, borders_layout=TableBordersLayout.ALL,
-        line_height=4.4, padding=1, text_align="LEFT", first_row_as_headings=True,
+        line_height=4.2, padding=1, text_align="LEFT", first_row_as_headings=True,
     ) as table:  # fmt: skip
         table.row([say(WORDS[word], languages, "\n") for word in COLUMNS])
         for line in lines:
@@ -171,7 +188,7 @@ def _tasks(paper: Paper, lines: Sequence[Line]) -> None:
 
 def _task(table: Table, paper: Paper, line: Line, zone: ZoneInfo) -> None:
     task = line.task
-    what = say(ACTIONS[task.action], paper.head.languages, "\n")
+    what = say(ACTIONS[task.action], paper.head.languages)
     if line.replaces:
         what += "\n" + paper.say("replaces", "\n").format(
             *[*line.replaces] * len(paper.head.languages)
@@ -179,26 +196,30 @@ def _task(table: Table, paper: Paper, line: Line, zone: ZoneInfo) -> None:
     name = task.name or (f"({paper.say('empty')})" if task.action == "rename" else "")
     row = table.row()
     for text in (
-        str(line.number), what, line.alias, name, "\n".join(task.cards),
+        str(line.number), what, line.alias, name, _few(task.cards),
         task.ref if task.action in DOORS else "", first_day(line, zone), last_day(line, zone),
         line.code, "",
     ):  # fmt: skip
         row.cell("\n".join(map(paper.shown, text.split("\n"))))
 
 
+def _few(cards: Sequence[str]) -> str:
+    """Return cards one below another; a row must fit a page, so of many it says how many more."""
+    more = [f"+ {len(cards) - MOST_CARDS} (CSV)"] if len(cards) > MOST_CARDS else []
+    return "\n".join([*cards[:MOST_CARDS], *more])
+
+
 def _signature(paper: Paper, notes: Notes) -> None:
     languages = paper.head.languages
-    if paper.will_page_break(46):
+    if paper.will_page_break(SIGNATURE_HEIGHT):
         paper.add_page()
     paper.ln(4)
     paper.write_line(f"{paper.say('reasons')}:", style="B")
-    paper.write_line(
-        "    ".join(f"{code} {say(words, languages)}" for code, words in REASONS.items()), size=8
-    )
+    paper.write_parts([f"{code} {say(words, languages)}" for code, words in REASONS.items()], 8)
     if notes.whole_code:
         paper.ln(1)
         paper.write_line(f"{paper.say('whole')}: {notes.whole_code}")
-    paper.ln(12)
+    paper.ln(10)
     left = paper.get_x()
     for word, width in (("who", 95), ("day", 55), ("signature", 105)):
         top = paper.get_y()

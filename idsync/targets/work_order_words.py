@@ -39,7 +39,7 @@ COULD_NOT = ("could not", "gick inte")
 WORDS: dict[str, Both] = {
     "order": ("Arbetsorder", "Work order"),
     "reminder": ("Påminnelse", "Reminder"),
-    "reminds of": ("gäller arbetsorder", "of work order"),
+    "reminds of": ("arbetsorder", "work order"),
     "urgent": ("BRÅDSKANDE: GÖRS FÖRST", "URGENT: DO THIS FIRST"),
     "to": ("Till", "To"),
     "from whom": ("Från", "From"),
@@ -53,10 +53,10 @@ WORDS: dict[str, Both] = {
     "name": ("Namn", "Name"),
     "card": ("Kort", "Card"),
     "door": ("Dörr", "Door"),
-    "from": ("Från och med", "From"),
+    "from": ("Från och med", "First day"),
     "last day": ("Till och med", "Last day"),
     "code": ("Kod", "Code"),
-    "did": ("Klart / skäl", "Done / reason"),
+    "did": ("Klart, skäl", "Done, reason"),
     "replaces": (
         "Ersätter order {} rad {}: utför inte den",
         "Replaces order {} line {}: skip that",

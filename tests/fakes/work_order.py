@@ -117,10 +117,10 @@ class Landlord:
 
     # ── answers ─────────────────────────────────────────────────────────────────────────
 
-    def answer_of(self, line: dict[str, str], reason: str = "", **changed: str) -> dict[str, str]:
+    def answer_of(self, of: dict[str, str], /, reason: str = "", **changed: str) -> dict[str, str]:
         """Return the answer to a line, as filled in by hand; *changed* are other fields."""
         return {
-            "order": line["order"], "line": line["line"], "code": line["code"],
+            "order": of["order"], "line": of["line"], "code": of["code"],
             "result": "gick inte" if reason else "klart", "reason": reason,
             "date": self.today.isoformat(), "by": BY, **changed,
         }  # fmt: skip
