@@ -79,6 +79,7 @@ class WorkOrderTarget(Target):
         self._answers = config.acknowledgements or config.folder / "acknowledgements"
         self._signer = Signer(config.signing_key)
         self._letters: Letters | None = None
+        self._highest = -1
         self._inventory: tuple[str, Inventory] | None = None
         self.capabilities = profile(
             "work-order-1", batch=config.batch,
@@ -105,6 +106,8 @@ class WorkOrderTarget(Target):
 
     def read_one(self, key: str) -> Cardholder | None:
         """Return the person with exactly this key, or None."""
+        if not _storable(key):
+            key = ""  # nobody's, and the system is asked all the same
         with self._at_work() as ledger:
             person = ledger.person(key)
             return shown(person, self._listed(ledger), self._awaited(ledger)) if person else None
@@ -122,6 +125,7 @@ class WorkOrderTarget(Target):
         with self._at_work() as ledger:
             with ledger.transaction():
                 outcomes = self._order(ledger, changes)
+            self._highest = ledger.highest
             publish(ledger, self._folder, self._signer, head)
         return outcomes
 
@@ -132,6 +136,7 @@ class WorkOrderTarget(Target):
         mark = self._folder.mark()
         if not self._folder.writable():
             raise Denied(f"folder {self._config.folder} may not be written to: give the right")
+        self._list()
         if not self._config.ledger.exists():
             self._may_begin(mark)
             return f"{self.capabilities.system}, version {self.capabilities.version}: no order yet"
@@ -170,7 +175,7 @@ class WorkOrderTarget(Target):
         with self._at_work() as ledger:
             try:
                 with ledger.transaction():
-                    record(ledger, answer, now)
+                    record(ledger, answer, now, self._config.timezone)
             except Wrong as wrong_answer:
                 raise Refused(f"the acknowledgement is not noted: {wrong_answer}") from None
 
@@ -225,18 +230,22 @@ class WorkOrderTarget(Target):
                 f"folder {self._config.folder} belongs to another ledger: every landlord has a "
                 "folder and a ledger of their own; correct `folder` or `ledger`"
             )
-        if self._folder.highest() > ledger.highest:
+        highest = ledger.highest
+        if highest == self._highest:  # as it was after the last look, so not another copy
+            return
+        if self._folder.highest() > highest:
             raise Unavailable(
                 "the ledger of work orders is older than the orders in its folder: restore the "
                 "newest copy, as numbers would be used again"
             )
+        self._highest = highest
 
     def _order(self, ledger: Ledger, changes: Sequence[Change]) -> list[Outcome]:
         listed, awaited, limits = self._listed(ledger), self._awaited(ledger), self._limits()
         found: list[Wanted] = []
         for change in changes:
-            if not change.after.key:
-                found.append(Wanted(flaws=["an empty key: correct the record"]))
+            if not change.after.key or not _storable(change.after.key):
+                found.append(Wanted(flaws=["an empty or broken key: correct the record"]))
                 continue
             person = ledger.person(change.key)
             now_shown = shown(person, listed, awaited) if person else None
@@ -250,7 +259,7 @@ class WorkOrderTarget(Target):
                 code=self._signer.code,
             )  # fmt: skip
         return [
-            _outcome(one, ledger.awaits(change.after.key or ""))
+            _outcome(one, not one.flaws and ledger.awaits(change.key))
             for change, one in zip(changes, found, strict=True)
         ]
 
@@ -259,6 +268,10 @@ class WorkOrderTarget(Target):
         return self._clock().astimezone(UTC).replace(microsecond=0)
 
     def _listed(self, ledger: Ledger) -> Listed | None:
+        found = self._list()
+        return tied(found, ledger.aliases(), ledger.card_holders()) if found else None
+
+    def _list(self) -> Inventory | None:
         path = self._config.inventory
         if path is None:
             return None
@@ -269,7 +282,7 @@ class WorkOrderTarget(Target):
                 path, self._config.timezone, today=today, max_days=self._config.inventory_days
             )
             self._inventory = (mark, found)
-        return tied(self._inventory[1], ledger.aliases(), ledger.card_holders())
+        return self._inventory[1]
 
     def _awaited(self, ledger: Ledger) -> dict[int, str]:
         return {
@@ -335,6 +348,14 @@ def _outcome(found: Wanted, awaits: bool) -> Outcome:
     if found.flaws:
         return Outcome(status="refused", reason="; ".join(dict.fromkeys(found.flaws)))
     return Outcome(status="submitted" if awaits else "confirmed")
+
+
+def _storable(key: str) -> bool:
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def counted(count: int, thing: str) -> str:

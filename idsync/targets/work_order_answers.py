@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -58,7 +59,7 @@ def news(ledger: Ledger, folder: Path) -> int:
     return sum(noted.get(name, ("", ""))[0] != stamp for name, stamp in _stamps(folder).items())
 
 
-def record(ledger: Ledger, answer: Answer, now: datetime) -> None:
+def record(ledger: Ledger, answer: Answer, now: datetime, zone: ZoneInfo) -> None:
     """Note an answer, within a transaction.
 
     Raises:
@@ -74,7 +75,7 @@ def record(ledger: Ledger, answer: Answer, now: datetime) -> None:
     else:
         lines = [line for line in lines if line.state == "open"]
     order = ledger.order(answer.order)
-    if order and answer.on < order.made_at.date():
+    if order and answer.on < order.made_at.astimezone(zone).date():
         raise Wrong(f"the date is before order {answer.order} was made")
     for line in lines:
         ledger.answer(
@@ -100,10 +101,11 @@ def _stamps(folder: Path) -> dict[str, str]:
             for entry in entries:
                 if not entry.name.lower().endswith(".csv") or entry.name.startswith("."):
                     continue
-                told = entry.stat()
-                if entry.is_file():
-                    found[entry.name] = f"{told.st_size}-{told.st_mtime_ns}-{told.st_ino}"
-    except FileNotFoundError:  # the landlord has not answered yet, or just took a file away
+                with suppress(FileNotFoundError):  # just taken away, or a link to nothing
+                    told = entry.stat()
+                    if entry.is_file():
+                        found[entry.name] = f"{told.st_size}-{told.st_mtime_ns}-{told.st_ino}"
+    except FileNotFoundError:  # the landlord has not answered yet
         return found
     except OSError as error:
         raise unreadable("the folder of acknowledgements", error) from None
@@ -114,18 +116,18 @@ def _take_in(ledger: Ledger, folder: Path, now: datetime, zone: ZoneInfo) -> Non
     noted, found = ledger.answer_files(), _stamps(folder)
     for name in noted.keys() - found.keys():
         ledger.forget_answer_file(name)
-    for name, stamp in sorted(found.items()):
-        if noted.get(name, ("", ""))[0] == stamp:
+    for name, now_stamp in sorted(found.items()):
+        if noted.get(name, ("", ""))[0] == now_stamp:
             continue
-        wrong = ""
+        stamp, wrong = now_stamp, ""
         try:
             with ledger.part():
                 for answer in _answers(ledger, folder / name, now, zone):
-                    record(ledger, answer, now)
+                    record(ledger, answer, now, zone)
         except Wrong as told:
             wrong = str(told)
-        except OSError as error:
-            raise unreadable("an acknowledgement", error) from None
+        except OSError as error:  # tried again at every read; it holds up nobody else's answer
+            stamp, wrong = "", f"cannot be read ({type(error).__name__}): give idsync the right"
         ledger.note_answer_file(name, stamp, wrong)
 
 

@@ -7,6 +7,7 @@ import hmac
 import os
 import re
 import secrets
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from idsync.targets.work_order_tasks import Task, unreadable
 MARK = "idsync-ledger.txt"
 ORDER_FILE = re.compile(r"order-(\d{6,})[.-]")
 SHORTEST_KEY = 32
+OLD_DRAFT_S = 3600
 CODE_LETTERS = "BCDFGHJKMNPQRSTVWXZ"  # no digits: a spreadsheet would make a number of 1E5000
 CODE_LENGTH = 6
 
@@ -97,7 +99,7 @@ class Folder:
         return os.access(self.path, os.W_OK | os.X_OK)
 
     def highest(self) -> int:
-        """Return the highest number of an order that lies here."""
+        """Return the highest number of an order that lies here; 0 if there is none."""
         try:
             found = [ORDER_FILE.match(path.name) for path in self.path.iterdir() if path.is_file()]
         except OSError as error:
@@ -127,8 +129,9 @@ class Folder:
             raise unreadable(f"folder {self.path}", error) from None
 
     def _write(self, name: str, data: bytes) -> None:
-        for left in self.path.glob(f".{name}.*"):  # by a crash
-            left.unlink(missing_ok=True)
+        for left in self.path.glob(f".{name}.*"):  # by a crash; a younger one is being written
+            if left.stat().st_mtime < time.time() - OLD_DRAFT_S:
+                left.unlink(missing_ok=True)
         draft = self.path / f".{name}.{secrets.token_hex(4)}"
         try:
             handle = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o640)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 
-from idsync.errors import Unavailable
+from idsync.errors import Incomplete, Unavailable
 from idsync.targets.work_order_ledger_file import (
     AWAITED,
     DUE,
@@ -100,7 +100,7 @@ class Ledger:
         finally:
             self._ask("ROLLBACK")
         if len(found) != count:
-            raise Unavailable("the ledger of work orders has people without orders: restore it")
+            raise Incomplete("the ledger of work orders has people without orders: restore it")
         return found
 
     def person(self, key: str) -> Person | None:

@@ -6,6 +6,7 @@ import unicodedata
 from pathlib import Path
 
 from fpdf import FPDF
+from fpdf.fonts import TTFFont
 
 from idsync.errors import ConfigError
 
@@ -71,8 +72,12 @@ def _in_font(path: Path) -> list[int]:
         paper = FPDF()
         paper.add_font(FAMILY, fname=path)
         font = paper.fonts[FAMILY]
-        return [number for number in getattr(font, "cmap", {}) if chr(number).isprintable()]
+        if not isinstance(font, TTFFont):
+            raise TypeError
+        known = [number for number in font.cmap if chr(number).isprintable()]
+        font.close()
     except Exception:  # whatever a file that is no font brings about in the font reader
         raise ConfigError(
             f"font {path} is no TrueType or OpenType font that can be read: correct `font`"
         ) from None
+    return known

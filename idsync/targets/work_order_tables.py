@@ -42,6 +42,8 @@ def read_rows(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, s
         cells = [cell.strip() for cell in row]
         if not any(cells):
             continue
+        if any(letter < " " or letter == "\x7f" for cell in cells for letter in cell):
+            raise Wrong(f"row {number} has a control character or a line break in a field")
         if len(cells) > len(header):
             raise Wrong(f"row {number} has {len(cells)} fields, not {len(header)}")
         cells += [""] * (len(header) - len(cells))
