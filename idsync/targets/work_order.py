@@ -96,6 +96,10 @@ class WorkOrderTarget(Target):
             Unavailable: folder, ledger or list does not answer.
             Incomplete: the landlord's list is cut, too old, or not such a list.
         """
+        if self._none_yet():
+            found = self._list()
+            yield from strangers(tied(found, set(), {})) if found else ()
+            return
         with self._at_work() as ledger:
             listed, awaited = self._listed(ledger), self._awaited(ledger)
             people = ledger.everybody()
@@ -106,6 +110,9 @@ class WorkOrderTarget(Target):
 
     def read_one(self, key: str) -> Cardholder | None:
         """Return the person with exactly this key, or None."""
+        if self._none_yet():
+            self._list()
+            return None
         if not _storable(key):
             key = ""  # nobody's, and the system is asked all the same
         with self._at_work() as ledger:
@@ -169,6 +176,8 @@ class WorkOrderTarget(Target):
         """
         if wrong := flaw(done=done, reason=reason, by=by):
             raise Refused(f"the acknowledgement is not noted: {wrong}")
+        if self._none_yet():
+            raise Refused("the acknowledgement is not noted: no such order: compare the number")
         now = self._now()
         today = now.astimezone(self._config.timezone).date()
         answer = Answer(order=order, line=line, done=done, reason=reason, on=today, by=by)
@@ -181,6 +190,8 @@ class WorkOrderTarget(Target):
 
     def troubles(self) -> list[str]:
         """Return what somebody must look at: answers not used, and orders altered."""
+        if self._none_yet():
+            return []
         with self._at_work() as ledger:
             return self._told_troubles(ledger)
 
@@ -206,6 +217,14 @@ class WorkOrderTarget(Target):
             if ledger.unpublished() or ledger.unsent_reminders():
                 publish(ledger, self._folder, self._signer, self._head())
             yield ledger
+
+    def _none_yet(self) -> bool:
+        """Whether nothing was ever ordered, and the first order may make the ledger."""
+        mark = self._folder.mark()
+        if self._config.ledger.exists():
+            return False
+        self._may_begin(mark)
+        return True
 
     def _may_begin(self, mark: str | None) -> None:
         if mark is not None or self._folder.highest():

@@ -20,7 +20,6 @@ from idsync.targets.work_order_words import ACTIONS, REASONS, WORDS, Language, s
 
 INK, PALE, ALARM = (20, 20, 20), (232, 232, 232), (176, 0, 32)
 MARGIN = 12
-NO_BREAK = "\xa0"
 SIGNATURE_HEIGHT = 44
 MOST_CARDS = 6
 COLUMNS = ("line", "what", "reference", "name", "card", "door", "from", "last day", "code", "did")
@@ -91,11 +90,16 @@ class Paper(FPDF):
 
     def write_parts(self, parts: Sequence[str], size: float) -> None:
         """Write short texts after one another, none of them parted at the end of a row."""
-        whole = (self.shown(part).replace(" ", NO_BREAK) for part in parts)
         self.set_font(self.family, size=size)
-        self.multi_cell(
-            0, size * 0.5, "    ".join(whole), align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT
-        )
+        rows = [""]
+        for part in map(self.shown, parts):
+            longer = f"{rows[-1]}    {part}" if rows[-1] else part
+            if rows[-1] and self.get_string_width(longer) > self.epw - 2 * self.c_margin:
+                rows.append(part)
+            else:
+                rows[-1] = longer
+        for row in rows:
+            self.cell(0, size * 0.5, row, new_x=XPos.LMARGIN, new_y=YPos.NEXT)
 
 
 def order_paper(order: Order, lines: Sequence[Line], head: Letterhead, notes: Notes) -> bytes:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from pypdf import PdfReader
 
-from idsync.errors import ConfigError, Unavailable
+from idsync.errors import ConfigError, Refused, Unavailable
 from idsync.model import Cardholder, Change, Credential, Grant, Outcome
 from idsync.targets.work_order import WorkOrderTarget
-from tests.fakes.work_order import SECRET, rows_of
+from tests.fakes.work_order import SECRET, Tenant, rows_of
 from tests.targets.work_order import DOORS, House, anna, give, see
 
 CARD = Credential(number="8123456")
@@ -210,11 +210,9 @@ def test_what_a_crash_left_half_written_is_cleared_away(
 
 
 def test_without_its_key_nothing_is_ordered(house: House) -> None:
-    target = house.target()
-    list(target.read())
     house.secret.unlink()
     with pytest.raises(ConfigError):
-        give(target, anna("PORT A"))
+        give(house.target(), anna("PORT A"))
     assert house.files("order-*") == []
 
 
@@ -224,6 +222,19 @@ def test_without_its_key_nothing_is_ordered(house: House) -> None:
 def test_without_leave_no_ledger_is_made(house: House) -> None:
     with pytest.raises(Unavailable, match="create = true"):
         list(house.target(create=False).read())
+
+
+def test_reading_makes_no_ledger(house: House, target: WorkOrderTarget) -> None:
+    house.landlord.tenants.append(Tenant(name="Bo Ek", doors={"PORT A": ("", "")}))
+    house.landlord.write_list()
+    before = house.files("*")
+    assert [found.key for found in target.read()] == [None]
+    assert target.read_one("1001") is None
+    assert target.troubles() == []
+    with pytest.raises(Refused, match="no such order"):
+        target.acknowledge(1, None, True, "", "Bo Ek")
+    assert house.files("*") == before
+    assert not (house.root / "ledger.sqlite").exists()
 
 
 def test_a_lost_ledger_is_never_replaced_by_an_empty_one(
@@ -257,10 +268,13 @@ def test_an_empty_place_where_the_folder_is_not_mounted_gets_no_orders(
 
 
 def test_two_ledgers_never_share_a_folder(house: House, target: WorkOrderTarget) -> None:
-    list(target.read())
+    give(target, anna())
     (house.root / "ledger.sqlite").rename(house.root / "first.sqlite")
-    (house.folder / "idsync-ledger.txt").rename(house.folder / "kept")
-    list(target.read())
+    for path in house.folder.glob("*.txt"):
+        path.unlink()
+    for path in house.folder.glob("order-*"):
+        path.unlink()
+    give(house.target(), anna())
     with pytest.raises(Unavailable, match="belongs to another ledger"):
         list(house.target(ledger=str(house.root / "first.sqlite")).read())
 
@@ -276,5 +290,5 @@ def test_a_damaged_ledger_is_unavailable(
 
 
 def test_only_its_owner_may_read_the_ledger(house: House, target: WorkOrderTarget) -> None:
-    list(target.read())
+    give(target, anna())
     assert (house.root / "ledger.sqlite").stat().st_mode & 0o077 == 0
