@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pypdf import PdfReader
 
+from idsync.model import Change
 from idsync.targets.work_order import FAULTS, WorkOrderTarget
 from tests.fakes.work_order import BY, rows_of
 from tests.targets.work_order import House, anna, give, see
@@ -82,11 +83,13 @@ WRONG = {
 def test_an_answer_with_one_fault_changes_nothing_and_is_told(
     house: House, target: WorkOrderTarget, changed: dict[str, str], told: str
 ) -> None:
-    give(target, anna("PORT A", "PORT B"))
+    other = replace(anna("PORT A"), key="1002")
+    target.put_many([Change(before=None, after=one) for one in (other, anna("PORT A"))])
     first, second = list(house.landlord.waiting())
     good = house.landlord.answer_of(first)
     house.landlord.answer([good, house.landlord.answer_of(second, **changed)], name="svar.csv")
-    assert see(target).pending, "the good row of a file with a fault is not used either"
+    assert see(target).pending
+    assert see(target, "1002").pending, "the good row of a file with a fault is not used either"
     [trouble] = target.troubles()
     assert trouble.startswith("acknowledgement svar.csv: ")
     assert told in trouble
