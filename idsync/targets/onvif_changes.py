@@ -59,6 +59,11 @@ class _Work:
         before = self.change.before.credentials if self.change.before else ()
         return next((c for c in before if c.number == number), None)
 
+    def replaces(self, link: Link) -> bool:
+        """Tell whether a right that goes comes back at once, with other dates."""
+        new = self.giving.get(link.grant.ref)
+        return new is not None and new.profile == link.profile
+
     def attempt(self, steps: Iterable[Callable[[], None]]) -> None:
         """Take every step, and keep what was refused."""
         for step in steps:
@@ -170,7 +175,7 @@ class Changes:
             gone = {
                 link.profile
                 for link in card.links
-                if link.grant in removed and link.grant.ref not in work.giving
+                if link.grant in removed and not work.replaces(link)
             }
             if any(len(card.links_of(profile)) > 1 for profile in gone):
                 raise Refused("a card holds one right twice: take it away by hand on the device")
@@ -187,9 +192,7 @@ class Changes:
             fresh = [
                 work.giving[link.grant.ref]
                 for link in card.links
-                if link.grant in removed
-                and link.grant.ref in work.giving
-                and link.profile == work.giving[link.grant.ref].profile
+                if link.grant in removed and work.replaces(link)
             ]
             if not fresh:
                 return
@@ -222,7 +225,7 @@ class Changes:
                 raise Refused(
                     "a card holds a right with other dates than was planned with: plan again"
                 )
-        gone = sum(one.grant in removed and one.grant.ref not in work.giving for one in card.links)
+        gone = sum(one.grant in removed and not work.replaces(one) for one in card.links)
         self._require_room(len(card.links) - gone + len(missing))
         if missing:
             self._commands.give(card, missing)
