@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from idsync.errors import ConfigError, Denied
+from idsync.errors import ConfigError, Denied, Unavailable
 from idsync.targets.onvif_device import Device
 from idsync.targets.onvif_faults import Faulted
 from idsync.targets.onvif_numbers import CARD
@@ -20,7 +20,12 @@ def checked(device: Device, *, device_clock: bool) -> str:
         ConnectorError, ConfigError: as `Target.check` says.
     """
     soap = device.soap
-    theirs = soap.clock()  # anybody may ask: tells a wrong host from a wrong password
+    try:
+        theirs = soap.clock()  # anybody may ask: tells a wrong host from a wrong password
+    except Faulted:
+        raise Unavailable(
+            "something speaks SOAP here that is no ONVIF device service: check the url's path"
+        ) from None
     features = device.features
     try:
         told = soap.call("device", "GetDeviceInformation")

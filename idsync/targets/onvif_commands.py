@@ -106,11 +106,13 @@ class Commands:
         }
         if not self._device.features.client_tokens:
             self._call("credential", "CreateCredential", Credential=record, State=state)
+            self._device.add_carried(value)
             return
         if self._device.by_token([record["token"]]):
             raise Refused("the credential of this card is somebody else's now: look at it by hand")
         data = {"Credential": record, "CredentialState": state}
         self._call("credential", "SetCredential", CredentialData=data)
+        self._device.add_carried(value)
 
     def _written(self, links: Iterable[Link]) -> list[dict[str, Any]]:
         dates = self._device.dates

@@ -19,7 +19,7 @@ from idsync.errors import ConfigError, Denied, Incomplete
 from idsync.targets.onvif_cards import Card, Profiles, card_of, identifiers_of
 from idsync.targets.onvif_dates import Dates
 from idsync.targets.onvif_faults import Faulted
-from idsync.targets.onvif_numbers import CARD, Numbers
+from idsync.targets.onvif_numbers import CARD, HEX, Numbers
 from idsync.targets.onvif_soap import PORTS, Soap
 
 ATTEMPTS = 4
@@ -56,6 +56,7 @@ class Device:
         self._zone = zone
         self._page_size = page_size
         self._features: Features | None = None
+        self._carried: set[int] | None = None  # the numbers of all cards, when last looked
 
     # ── what it can ─────────────────────────────────────────────────────────────────────
 
@@ -149,12 +150,27 @@ class Device:
         return Profiles({profile.token: profile.Name or "" for profile in found})
 
     def carries(self, value: str) -> bool:
-        """Return whether some credential carries the card with these hex digits already."""
-        return any(
-            one.type == CARD and one.format == self.numbers.format and _same(one.value, value)
+        """Return whether some credential carries the card with these hex digits already.
+
+        Everything is read for it once. A card that was added by others since is left to the
+        device to refuse; one that seems to be there is looked for again.
+        """
+        if self._carried is None or int(value, 16) in self._carried:
+            self._carried = self._carried_now()
+        return int(value, 16) in self._carried
+
+    def add_carried(self, value: str) -> None:
+        """Note that a credential carries the card with these hex digits now."""
+        if self._carried is not None:
+            self._carried.add(int(value, 16))
+
+    def _carried_now(self) -> set[int]:
+        return {
+            int(one.value, 16)
             for raw in self._whole("GetCredentialList", "Credential")
             for one in identifiers_of(raw)
-        )
+            if one.type == CARD and one.format == self.numbers.format and HEX.fullmatch(one.value)
+        }
 
     def _cards(self, raws: Sequence[Any]) -> list[Card]:
         states = [(raw, self._state(raw.token)) for raw in raws]
@@ -251,14 +267,6 @@ Piece = TypeVar("Piece")
 def _parts(items: Sequence[Piece], size: int) -> Iterator[list[Piece]]:
     for start in range(0, len(items), size):
         yield list(items[start : start + size])
-
-
-def _same(one: str, other: str) -> bool:
-    """Tell whether two texts of hex digits are one number; a text that is none equals nothing."""
-    try:
-        return int(one, 16) == int(other, 16)
-    except ValueError:
-        return False
 
 
 def path_in(address: str) -> str:

@@ -74,7 +74,9 @@ class Feed:
         """Give the pull point back: a device has few."""
         if self._path:
             with suppress(ConnectorError):
-                self._call("Unsubscribe")
+                self._device.soap.call(
+                    "pullpoint", "Unsubscribe", path=self._path, headers=self._headers
+                )
         self._path = self._bookmark = ""
 
     # ── pulling ─────────────────────────────────────────────────────────────────────────
@@ -91,7 +93,7 @@ class Feed:
         except Faulted:
             return False
         reference = told.SubscriptionReference
-        self._path = path_in(_text(reference.Address))
+        self._path = path_in(str(getattr(reference.Address, "_value_1", reference.Address)))
         parameters = reference.ReferenceParameters
         self._headers = list((parameters and parameters._value_1) or ())
         self._holders = self._device.holders()
@@ -102,14 +104,15 @@ class Feed:
         messages: list[Any] = []
         for _ in range(MOST_PULLS):
             try:
-                told = self._call(
-                    "PullMessages", Timeout=timedelta(seconds=1), MessageLimit=self._limit
-                )
+                told = self._device.soap.call_xml(
+                    "pullpoint", "PullMessages", path=self._path, headers=self._headers,
+                    Timeout=timedelta(seconds=1), MessageLimit=self._limit,
+                )  # fmt: skip
             except (Faulted, Unavailable, Denied) as error:
                 if isinstance(error, Faulted) or self._is_gone():
                     raise _Lost from None
                 raise
-            new = told.NotificationMessage or []
+            new = list(told.iter(f"{{{WSNT}}}NotificationMessage"))
             messages += new
             if len(messages) >= self._limit:
                 raise _Lost
@@ -124,17 +127,12 @@ class Feed:
             return True
         return False
 
-    def _call(self, operation: str, **arguments: Any) -> Any:  # noqa: ANN401 - zeep's
-        return self._device.soap.call(
-            "pullpoint", operation, path=self._path, headers=self._headers, **arguments
-        )
-
     # ── reading events ──────────────────────────────────────────────────────────────────
 
     def _keys(self, messages: Sequence[Any]) -> tuple[str, ...]:
         tokens = set()
         for message in messages:
-            topic = _topic(_text(message.Topic))
+            topic = _topic(message.findtext(f"{{{WSNT}}}Topic") or "")
             if topic in OF_PROFILES:
                 raise _Lost  # a right has another name, or nobody has it: everybody is touched
             if topic in OF_CREDENTIALS:
@@ -164,28 +162,14 @@ def _topics() -> Any:  # noqa: ANN401 - lxml's
     return element
 
 
-def _text(value: Any) -> str:  # noqa: ANN401 - zeep's
-    """Return the text of an element, with or without attributes or children of its own."""
-    value = getattr(value, "_value_1", value)
-    if isinstance(value, list):
-        value = "".join(part for part in value if isinstance(part, str))
-    if etree.iselement(value):
-        value = "".join(value.itertext())
-    return str(value or "").strip()
-
-
 def _topic(text: str) -> str:
     """Return a topic without prefixes: devices choose their own."""
-    return "/".join(part.rpartition(":")[2] for part in text.split("/"))
+    return "/".join(part.rpartition(":")[2] for part in text.strip().split("/"))
 
 
-def _token(message: Any) -> str:  # noqa: ANN401 - zeep's
+def _token(message: Any) -> str:  # noqa: ANN401 - lxml's
     """Return the token of the credential that an event is about, "" if it names none."""
-    content = getattr(message.Message, "_value_1", message.Message)
-    content = content[0] if isinstance(content, list) and content else content
-    if not etree.iselement(content):
-        return ""
-    for item in content.iter(f"{{{TT}}}SimpleItem"):
+    for item in message.iter(f"{{{TT}}}SimpleItem"):
         if item.get("Name") == "CredentialToken":
             return str(item.get("Value") or "")
     return ""

@@ -37,7 +37,7 @@ WSU = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utilit
 FAKE = "urn:example:fake-controller"
 
 USER = "sync"
-PASSWORD = "öppna-sésam"  # noqa: S105 - of the fake alone
+PASSWORD = "öppna-sésam"
 REALM = "controller"
 ELSEWHERE = "http://192.0.2.7:8080"  # an address for documentation: nobody answers there
 
@@ -268,8 +268,9 @@ class FakeOnvif:
     def _device(self, name: str) -> Any:
         reply = etree.Element(f"{{{TDS}}}{name}Response", nsmap={"tds": TDS, "tt": TT})
         if name == "GetServices":
+            onvif = f"http://www.onvif.org/{self.door.version}"
             paths = {
-                "credential": f"http://www.onvif.org/{self.door.version}/credential/wsdl credential",
+                "credential": f"{onvif}/credential/wsdl credential",
                 "accessrules": f"{TAR} access_rules?v=1",
                 "events": f"{TEV} events",
             }

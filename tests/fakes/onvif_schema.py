@@ -21,8 +21,8 @@ FILES = {
 def schema_of(namespace: str) -> Any:
     """Return the schema of a service, None where there is none that libxml2 takes.
 
-    ONVIF writes `any` after elements that may be missing or repeated, which XML Schema 1.0 forbids; there
-    the `any` is left out, so that the check is stricter than the standard.
+    ONVIF writes `any` after elements that may be missing or repeated, which XML Schema 1.0
+    forbids; there the `any` is left out, so that the check is stricter than the standard.
     """
     if namespace not in FILES:
         return None

@@ -49,8 +49,9 @@ class Habits:
     page: int = 50  # MaxLimit
     stale_starts: bool = False  # InvalidStartReference after any edit
     always_stale: bool = False
-    cuts_lists_at: int | None = None  # shows so many, and says that this was all
-    hidden: set[str] = field(default_factory=set)  # tokens that lists by page do not show
+    no_next: bool = False  # never says NextStartReference
+    hidden: set[str] = field(default_factory=set)  # tokens that GetCredentialList does not show
+    circles: bool = False  # NextStartReference leads back
     most_links: int = 20
     most_cards: int = 1000
     checks_profiles: bool = True
@@ -285,11 +286,9 @@ class Store:
 
     # ── lists ───────────────────────────────────────────────────────────────────────────
 
-    def _list(
-        self, body: Any, reply: Any, tokens: list[str], shown: Callable[[str], Any]
-    ) -> None:
-        tokens = sorted(token for token in tokens if token not in self.habits.hidden)
-        tokens = tokens[: self.habits.cuts_lists_at]
+    def _list(self, body: Any, reply: Any, tokens: list[str], shown: Callable[[str], Any]) -> None:
+        whole = etree.QName(body).localname == "GetCredentialList"
+        tokens = sorted(t for t in tokens if not (whole and t in self.habits.hidden))
         limit = int(body.findtext("{*}Limit") or 0)
         limit = limit if 0 < limit <= self.habits.page else self.habits.page
         told = body.findtext("{*}StartReference")
@@ -299,9 +298,9 @@ class Store:
             stale = self.habits.stale_starts and int(generation) != self.generation
             if stale or self.habits.always_stale:
                 raise SoapFault("InvalidArgVal", "InvalidStartReference")
-            start = int(offset)
+            start = 0 if self.habits.circles else int(offset)
         page = tokens[start : start + limit]
-        if start + limit < len(tokens):
+        if start + limit < len(tokens) and not self.habits.no_next:
             reference = etree.SubElement(
                 reply, etree.QName(etree.QName(reply).namespace, "NextStartReference")
             )

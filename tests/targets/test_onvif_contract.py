@@ -1,15 +1,14 @@
-"""The ONVIF target keeps both contracts, on devices that can much and on devices that can little."""
+"""The ONVIF target keeps both contracts, on devices that can much and that can little."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
-from idsync.model import Cardholder, Grant
+from idsync.model import Cardholder
 from idsync.targets.onvif import OnvifTarget
 from idsync.testing.habit_contract import ANOTHER_ZONE, HabitContract
 from idsync.testing.target_contract import TargetContract
@@ -43,11 +42,12 @@ class Switches:
         return self._make(page_size=size)
 
 
-def by_hand(fake: FakeOnvif, wanted: Cardholder) -> None:
+def by_hand(fake: FakeOnvif, wanted: Cardholder, format_type: str) -> None:
     """Write as a local administrator would."""
     tokens = {name: token for token, name in fake.store.profiles.items()}
     links = tuple(tokens[grant.ref] for grant in wanted.grants)
-    cards = [(f"{int(card.number):06X}", card) for card in wanted.credentials]
+    digits = {"WIEGAND26": 6, "SIMPLE_NUMBER56": 14}[format_type]
+    cards = [f"{int(card.number):0{digits}X}" for card in wanted.credentials]
     theirs = [
         each for each in fake.store.credentials.values() if wanted.key and each.holder == wanted.key
     ]
@@ -55,12 +55,13 @@ def by_hand(fake: FakeOnvif, wanted: Cardholder) -> None:
         held.links |= dict.fromkeys(links, (None, None))
         fake.touch(held.token)
     if not theirs and not cards:
-        cards = [(f"{len(fake.store.credentials) + 0xA000:06X}", None)]  # type: ignore[list-item]
-    for value, _ in cards:
+        cards = [f"{len(fake.store.credentials) + 0xA000:0{digits}X}"]
+    for value in cards:
         fake.credential(
             f"0-by-hand-{value}",
             wanted.key or "",
             value=value,
+            format_type=format_type,
             description=wanted.display_name,
             links=links if not theirs else (),
         )
@@ -75,8 +76,6 @@ class OnvifContract(TargetContract, HabitContract):
 
     @pytest.fixture
     def fake(self) -> Iterator[FakeOnvif]:
-        from dataclasses import replace
-
         running = FakeOnvif(replace(self.habits_of_device), replace(self.door))
         for number, right in enumerate(RIGHTS):
             running.profile(f"profile-{number}", right)
@@ -123,7 +122,7 @@ class OnvifContract(TargetContract, HabitContract):
 
     @pytest.fixture
     def stranger(self, fake: FakeOnvif) -> Stranger:
-        return lambda wanted: by_hand(fake, wanted)
+        return lambda wanted: by_hand(fake, wanted, self.settings.get("format_type", "WIEGAND26"))
 
     @pytest.fixture
     def habits(self, fake: FakeOnvif, make: Callable[..., OnvifTarget]) -> Switches:
@@ -142,16 +141,12 @@ class TestServerTokensAndDays(OnvifContract):
     settings = {"format_type": "SIMPLE_NUMBER56"}  # noqa: RUF012
 
 
-class TestLocalDaysAndNoReasons(OnvifContract):
-    habits_of_device = Habits(
-        client_tokens=False, times=False, days_shown="local midnight", keeps_reasons=False,
-        unique_cards=False,
-    )  # fmt: skip
-
-
-class TestDaysElsewhere(OnvifContract):
+class TestLocalDaysElsewhereAndNoReasons(OnvifContract):
     zone = ANOTHER_ZONE
-    habits_of_device = Habits(times=False, days_shown="utc midnight", zone=str(ANOTHER_ZONE))
+    habits_of_device = Habits(
+        client_tokens=False, times=False, days_shown="local midnight", zone=str(ANOTHER_ZONE),
+        keeps_reasons=False, unique_cards=False,
+    )  # fmt: skip
     settings = {"timezone": str(ANOTHER_ZONE)}  # noqa: RUF012
 
 
