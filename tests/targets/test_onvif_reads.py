@@ -139,7 +139,7 @@ def test_a_credential_that_one_list_hides_is_missed(start: Start) -> None:
 def test_whoever_is_deleted_during_a_read_is_gone(start: Start) -> None:
     fake, target = start()
     crowd(fake, 5)
-    fake.store.after_page.append(lambda: fake.store.credentials.clear())
+    fake.store.after_page.append(fake.store.credentials.clear)
     assert list(target.read()) == []
 
 
@@ -385,7 +385,7 @@ def test_an_answer_with_entities_is_not_read(start: Start, monkeypatch: pytest.M
 
 def test_a_sound_device_says_what_it_is(start: Start) -> None:
     for login in ("digest", "wsse"):
-        fake, target = start(door=Door(login=login))  # type: ignore[arg-type] # one of the two
+        fake, target = start(door=Door(login=login))
         assert "FakeManufacturer FakeModel FakeFirmwareVersion" in target.check()
         assert not {"SetCredential", "DisableCredential"} & set(fake.seen)
 
