@@ -123,12 +123,25 @@ def settings_tables() -> dict[str, Table]:
     return tables | {"top": _top(), "conditions": _conditions()}
 
 
+IN_PARTS = ("file", "salto_staging", "uhppote")
+"""Targets whose keys stand in several tables, with words between them: every key has to be there."""
+
+
+def target_keys() -> dict[str, Table]:
+    """Return the keys of every target that idsync brings."""
+    return {
+        found.name: _keys(found.load().Config)
+        for found in entry_points(group="idsync.targets")
+        if found.value.startswith("idsync.")
+    }
+
+
 def target_pages() -> dict[str, dict[str, Table]]:
     """Return the table of keys of each target's own page, and those of the page of them all."""
     pages = {
-        f"targets/{found.name}.md": {f"targets {found.name}": _keys(found.load().Config)}
-        for found in entry_points(group="idsync.targets")
-        if found.value.startswith("idsync.")
+        f"targets/{name}.md": {f"targets {name}": table}
+        for name, table in target_keys().items()
+        if name not in IN_PARTS
     }
     return pages | {"targets/index.md": capability_tables()}
 

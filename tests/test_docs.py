@@ -27,7 +27,16 @@ from idsync.errors import (
 from idsync.mapping.conditions import parse
 from idsync.plan.orphans import CLASSES
 from tests.docs_console import FENCE, answers, files, replayed
-from tests.docs_tables import DOCS, Table, faults, pages, renewed, words_in
+from tests.docs_tables import (
+    DOCS,
+    IN_PARTS,
+    Table,
+    faults,
+    pages,
+    renewed,
+    target_keys,
+    words_in,
+)
 
 HOME = DOCS.parent
 PAGES = sorted([*HOME.glob("*.md"), *DOCS.rglob("*.md")])
@@ -51,6 +60,17 @@ def keys(name: str, block: str) -> list[str]:
 @pytest.mark.parametrize("name", sorted(pages()))
 def test_the_tables_of_a_page_are_what_the_code_says(name: str) -> None:
     assert faults(page(name), pages()[name]) == []
+
+
+@pytest.mark.parametrize("name", IN_PARTS)
+def test_every_key_of_a_target_stands_in_a_table_of_its_page(name: str) -> None:
+    there = set(re.findall(r"(?m)^\|([^|]*)\|", page(f"targets/{name}.md")))
+    named = {key for cell in there for key in re.findall(r"`([^`]+)`", cell)}
+    asked = {row[0].strip("`") for row in target_keys()[name].rows}
+    told_elsewhere = set(
+        re.findall(r"`([^`]+)`", page(f"targets/{name}.md").partition("## Keys")[2])
+    )
+    assert asked <= named | told_elsewhere
 
 
 ROW = "| `percent` | number | `2.0` |"
