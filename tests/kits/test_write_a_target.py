@@ -13,11 +13,18 @@ from pathlib import Path
 import pytest
 
 from idsync.targets import Target
+from idsync.testing.habit_contract import HabitContract
 from idsync.testing.target_contract import TargetContract
 
 HOME = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(?:python|toml)\n# (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PROMISES = [name for name in vars(TargetContract) if name.startswith("test_")]
+PROMISES = [
+    name
+    for contract in (TargetContract, HabitContract)
+    for name in vars(contract)
+    if name.startswith("test_")
+]
+REPEATED = 2 + 2  # pages of three sizes, clocks on three days
 
 
 @pytest.fixture
@@ -49,7 +56,7 @@ def test_the_recipe_names_all_its_files(folder: Path) -> None:
 
 
 def test_the_adapter_of_the_recipe_keeps_every_promise(folder: Path) -> None:
-    assert f"{len(PROMISES)} passed in" in run_pytest(folder)
+    assert f"{len(PROMISES) + REPEATED} passed in" in run_pytest(folder)
 
 
 def test_a_fault_in_the_adapter_of_the_recipe_is_caught(folder: Path) -> None:
@@ -62,7 +69,8 @@ def test_a_fault_in_the_adapter_of_the_recipe_is_caught(folder: Path) -> None:
     file.write_text(faulty, encoding="utf-8")
     said = run_pytest(folder)
     assert "test_many_people_are_all_read" in said
-    assert f"1 failed, {len(PROMISES) - 1} passed" in said
+    assert "test_pages_of_any_size_hold_everybody_once" in said
+    assert f"5 failed, {len(PROMISES) + REPEATED - 5} passed" in said
 
 
 def test_the_adapter_of_the_recipe_is_under_a_hundred_lines(folder: Path) -> None:
