@@ -124,7 +124,7 @@ def settings_tables() -> dict[str, Table]:
 
 
 IN_PARTS = ("file", "salto_staging", "uhppote")
-"""Targets whose keys stand in several tables, with words between them: every key has to be there."""
+"""Targets whose keys stand in several tables with words between them: each has to be there."""
 
 
 def target_keys() -> dict[str, Table]:
