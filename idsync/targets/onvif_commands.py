@@ -140,4 +140,4 @@ def token_of(key: str, value: str) -> str:
 
     A token is up to 64 characters, and should stay within 36 (ver10/pacs/types.xsd).
     """
-    return "i-" + hashlib.sha256(f"{key}\0{value}".encode()).hexdigest()[:32]
+    return "i-" + hashlib.sha256(f"{key}\0{value}".encode(errors="surrogatepass")).hexdigest()[:32]

@@ -51,6 +51,7 @@ class Habits:
     always_stale: bool = False
     no_next: bool = False  # never says NextStartReference
     hidden: set[str] = field(default_factory=set)  # tokens that GetCredentialList does not show
+    unresolved: set[str] = field(default_factory=set)  # tokens that GetCredentials leaves out
     circles: bool = False  # NextStartReference leads back
     most_links: int = 20
     most_cards: int = 1000
@@ -313,6 +314,8 @@ class Store:
         wanted = [each.text for each in body.findall("{*}Token")]
         if len(wanted) > self.habits.page:
             raise SoapFault("InvalidArgs", "TooManyItems")
+        if etree.QName(body).localname == "GetCredentials":
+            wanted = [token for token in wanted if token not in self.habits.unresolved]
         reply.extend(shown(token) for token in wanted if token in self.credentials)
 
     def _info(self, token: str) -> Any:
