@@ -2,7 +2,7 @@
 
 Rights are given and taken one by one: SetCredentialAccessProfiles adds, or sets other dates,
 and DeleteCredentialAccessProfiles takes away, and both leave every other right alone
-(ONVIF Credential Service Specification 24.12, 5.3.19 and 5.3.20). SetCredential replaces all
+(ONVIF Credential Service Specification 19.12, 5.3.20 and 5.3.21). SetCredential replaces all
 rights, identifiers and the state: it only makes credentials that are not there yet.
 """
 

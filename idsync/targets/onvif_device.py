@@ -1,7 +1,7 @@
 """What an ONVIF device can, and its lists, whole.
 
 A device tells no total. A list goes on while NextStartReference is there, and begins anew
-when that has become invalid (ONVIF Credential Service Specification 24.12, 5.3.5 and 5.3.7).
+when that has become invalid (ONVIF Credential Service Specification 19.12, 5.3.4 and 5.3.6).
 So a list of several pages is held against a second one of the same things, read in pages
 of another size: what one shows and the other does not, and is there, was lost on the way.
 """
@@ -29,7 +29,7 @@ MOST_PAGES = 1_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
-    """What GetServiceCapabilities says (Credential Service Specification 24.12, 5.2.2.1)."""
+    """What GetServiceCapabilities says (Credential Service Specification 19.12, 5.2.2.1)."""
 
     page: int
     profile_page: int

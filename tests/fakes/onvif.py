@@ -404,7 +404,7 @@ def _enveloped(body: Any) -> bytes:
 
 
 def _fault(fault: SoapFault) -> Any:
-    """SOAP 1.2 Part 1, 5.4; ONVIF Core Specification 24.12, 5.8.2."""
+    """SOAP 1.2 Part 1, 5.4; ONVIF Core Specification, SOAP faults."""
     element = etree.Element(f"{{{ENV}}}Fault", nsmap={"ter": TER, "SOAP-ENV": ENV})
     code = etree.SubElement(element, f"{{{ENV}}}Code")
     side = "Receiver" if fault.receiver else "Sender"

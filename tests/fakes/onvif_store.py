@@ -1,7 +1,7 @@
 """What the ONVIF fake holds, and what its commands do with it.
 
 Built from the WSDLs (ver10/credential, ver10/accessrules, ver10/events) and the prose of the
-Credential, Access Rules and Core specifications 24.12. Everything is text here, as on the wire.
+Credential Service Specification 19.12. Everything is text here, as on the wire.
 """
 
 from __future__ import annotations
