@@ -152,7 +152,8 @@ class OnvifTarget(Target):
         """Say what answered; see `Target.check` and onvif_check."""
         from idsync.targets.onvif_check import checked
 
-        return checked(self._opened(), device_clock=self._config.device_clock)
+        own_clock = self._config.login == "wsse" and not self._config.device_clock
+        return checked(self._opened(), own_clock=own_clock)
 
     def close(self) -> None:
         """Let go of connections, and of the pull point."""
