@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, model_validator
 
 from idsync.capabilities import Capabilities, CardFormat, profile
-from idsync.errors import ConfigError, IdsyncError, Unavailable
+from idsync.errors import ConfigError, IdsyncError
 from idsync.http import UrlField
 from idsync.model import Cardholder, Change, Outcome
 from idsync.settings import PathField, SecretField, Settings, ZoneField
 from idsync.targets import Changed, Target
-from idsync.targets.onvif_faults import Faulted
 from idsync.targets.onvif_numbers import BITS, Numbers
 
 if TYPE_CHECKING:
@@ -120,11 +119,7 @@ class OnvifTarget(Target):
         """Yield everybody, with proof; see `Target.read` and onvif_device."""
         from idsync.targets.onvif_cards import by_holder, cardholder
 
-        try:
-            cards = self._opened().everything()
-        except Faulted as fault:
-            raise Unavailable(str(fault)) from None
-        for group in by_holder(cards):
+        for group in by_holder(self._opened().everything()):
             yield cardholder(group, named=self._named)
 
     def read_one(self, key: str) -> Cardholder | None:
@@ -157,7 +152,8 @@ class OnvifTarget(Target):
         """Say what answered; see `Target.check` and onvif_check."""
         from idsync.targets.onvif_check import checked
 
-        return checked(self._opened(), device_clock=self._config.device_clock)
+        own_clock = self._config.login == "wsse" and not self._config.device_clock
+        return checked(self._opened(), own_clock=own_clock)
 
     def close(self) -> None:
         """Let go of connections, and of the pull point."""

@@ -1,7 +1,7 @@
 """What an ONVIF device holds, as idsync sees it: credentials, their states and their rights.
 
 There is no person. Credentials with one CredentialHolderReference are one cardholder's
-(ONVIF Credential Service Specification 24.12, 5.3.2.1: a reference to a user elsewhere).
+(ONVIF Credential Service Specification 19.12, 5.3.2.1: a reference to a user elsewhere).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ REASONS: dict[CredentialState, str] = {
     "returned": "Returned",  # free text is allowed where ONVIF has no word
     "stock": "Stock",
 }
-"""Why a credential is disabled (specification 24.12, 5.3.2.8)."""
+"""Why a credential is disabled (specification 19.12, 5.3.2.8)."""
 
 STATES: dict[str, CredentialState] = {
     **{reason: state for state, reason in REASONS.items()},

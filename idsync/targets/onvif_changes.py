@@ -286,8 +286,8 @@ class Changes:
         named = [c for c in work.change.credentials if c.state == "active" and work.was(c.number)]
         if planned is not None and planned.state == "active":
             was = work.was(card.number)
-            if was is None or was.state == "active":
-                return  # blocked by somebody since it was planned
+            if was is None:
+                return  # it was new when it was planned, and was blocked by somebody since
             if was.state != card.state or (work.shut and not work.returns):
                 raise Refused("a card was blocked otherwise since it was planned: plan again")
             self._commands.enable(card)

@@ -13,8 +13,10 @@ CLOSE_S = 5
 """A UsernameToken may be some seconds old; devices commonly allow about five."""
 
 
-def checked(device: Device, *, device_clock: bool) -> str:
+def checked(device: Device, *, own_clock: bool) -> str:
     """Return what answered, having asked everything that reading needs, and written nothing.
+
+    *own_clock*: logins are dated by this machine's clock.
 
     Raises:
         ConnectorError, ConfigError: as `Target.check` says.
@@ -32,7 +34,7 @@ def checked(device: Device, *, device_clock: bool) -> str:
         soap.call("credential", "GetCredentialInfoList", Limit=1)
     except Denied:
         off = abs((theirs - datetime.now(UTC)).total_seconds()) if theirs else 0.0
-        if off > CLOSE_S and not device_clock:
+        if off > CLOSE_S and own_clock:
             raise Denied(
                 f"the device's clock is {off:.0f} s off, and so it may refuse the login: set "
                 "its time, or device_clock = true"

@@ -2,7 +2,7 @@
 
 Rights are given and taken one by one: SetCredentialAccessProfiles adds, or sets other dates,
 and DeleteCredentialAccessProfiles takes away, and both leave every other right alone
-(ONVIF Credential Service Specification 24.12, 5.3.19 and 5.3.20). SetCredential replaces all
+(ONVIF Credential Service Specification 19.12, 5.3.20 and 5.3.21). SetCredential replaces all
 rights, identifiers and the state: it only makes credentials that are not there yet.
 """
 
@@ -140,4 +140,4 @@ def token_of(key: str, value: str) -> str:
 
     A token is up to 64 characters, and should stay within 36 (ver10/pacs/types.xsd).
     """
-    return "i-" + hashlib.sha256(f"{key}\0{value}".encode()).hexdigest()[:32]
+    return "i-" + hashlib.sha256(f"{key}\0{value}".encode(errors="surrogatepass")).hexdigest()[:32]

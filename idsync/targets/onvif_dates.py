@@ -2,7 +2,7 @@
 
 With ValiditySupportsTimeValue a right ends at an instant, which is no longer part of it.
 Without it the time of day is ignored, and the whole day of the end is included: 6 to 7 June
-is 6 June 00:00 up to 8 June 00:00 (ONVIF Credential Service Specification 24.12, 5.3.2.6).
+is 6 June 00:00 up to 8 June 00:00 (ONVIF Credential Service Specification 19.12, 5.3.2.6).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What an ONVIF device can, and its lists, whole.
 
 A device tells no total. A list goes on while NextStartReference is there, and begins anew
-when that has become invalid (ONVIF Credential Service Specification 24.12, 5.3.5 and 5.3.7).
+when that has become invalid (ONVIF Credential Service Specification 19.12, 5.3.4 and 5.3.6).
 So a list of several pages is held against a second one of the same things, read in pages
 of another size: what one shows and the other does not, and is there, was lost on the way.
 """
@@ -12,10 +12,9 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from idsync.errors import ConfigError, Denied, Incomplete
+from idsync.errors import ConfigError, Denied, Incomplete, Unavailable
 from idsync.targets.onvif_cards import Card, Profiles, card_of, identifiers_of
 from idsync.targets.onvif_dates import Dates
 from idsync.targets.onvif_faults import Faulted
@@ -30,7 +29,7 @@ MOST_PAGES = 1_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
-    """What GetServiceCapabilities says (Credential Service Specification 24.12, 5.2.2.1)."""
+    """What GetServiceCapabilities says (Credential Service Specification 19.12, 5.2.2.1)."""
 
     page: int
     profile_page: int
@@ -65,8 +64,8 @@ class Device:
         """What the device says it can, asked once."""
         if self._features is None:
             self._find_services()
-            told = self.soap.call("credential", "GetServiceCapabilities")
-            rules = self.soap.call("accessrules", "GetServiceCapabilities")
+            told = self._ask("credential", "GetServiceCapabilities")
+            rules = self._ask("accessrules", "GetServiceCapabilities")
             self._features = Features(
                 page=max(1, told.MaxLimit or 1),
                 profile_page=max(1, rules.MaxLimit or 1),
@@ -76,7 +75,7 @@ class Device:
                 most_cards=told.MaxCredentials or 0,
                 client_tokens=bool(told.ClientSuppliedTokenSupported),
                 types=frozenset(told.SupportedIdentifierType or ()),
-                events="events" in self.soap.paths,
+                events="events" in self.soap.addresses,
             )
         return self._features
 
@@ -92,13 +91,13 @@ class Device:
 
     def _find_services(self) -> None:
         """Learn where the services are (Device Management, GetServices)."""
-        offered = self.soap.call("device", "GetServices", IncludeCapability=False) or ()
+        offered = self._ask("device", "GetServices", IncludeCapability=False) or ()
         found = {service.Namespace: service for service in offered}
         for name, port in PORTS.items():
             if port.namespace in found and name not in ("device", "pullpoint"):
-                self.soap.paths[name] = path_in(found[port.namespace].XAddr)
+                self.soap.addresses[name] = (found[port.namespace].XAddr or "").strip()
         for name in ("credential", "accessrules"):
-            if name in self.soap.paths:
+            if name in self.soap.addresses:
                 continue
             kind = PORTS[name].namespace.removeprefix("http://www.onvif.org/ver10/")
             if any(other.endswith(f"/{kind}") for other in found):
@@ -190,14 +189,14 @@ class Device:
         }
         names = dict(profiles.names)
         for part in _parts(sorted(linked - set(names)), self.features.profile_page):
-            for profile in self.soap.call("accessrules", "GetAccessProfileInfo", Token=part) or ():
+            for profile in self._ask("accessrules", "GetAccessProfileInfo", Token=part) or ():
                 names[profile.token] = profile.Name or ""
         return Profiles(names)
 
     def _state(self, token: str) -> Any:  # noqa: ANN401 - zeep's
         """Return the state of a credential; None if it was deleted since the list showed it."""
         try:
-            return self.soap.call("credential", "GetCredentialState", Token=token)
+            return self._ask("credential", "GetCredentialState", Token=token)
         except Faulted as fault:
             if fault.word == "NotFound" and not self.by_token([token]):
                 return None
@@ -207,14 +206,27 @@ class Device:
         """Return the credentials with these tokens; those that are gone are left out in silence."""
         found: list[Any] = []
         for part in _parts(tokens, self.features.page):
-            found += self.soap.call("credential", "GetCredentials", Token=part) or ()
+            found += self._ask("credential", "GetCredentials", Token=part) or ()
         return [raw for raw in found if raw.token in set(tokens)]
 
     def _infos(self, tokens: Sequence[str]) -> list[Any]:
         found: list[Any] = []
         for part in _parts(tokens, self.features.page):
-            found += self.soap.call("credential", "GetCredentialInfo", Token=part) or ()
+            found += self._ask("credential", "GetCredentialInfo", Token=part) or ()
         return [info for info in found if info.token in set(tokens)]
+
+    def _ask(self, port: str, command: str, **arguments: Any) -> Any:  # noqa: ANN401 - zeep's
+        """Return an answer; a question that is refused is no record's fault.
+
+        Raises:
+            Unavailable: also for faults, but those that the caller reads.
+        """
+        try:
+            return self.soap.call(port, command, **arguments)
+        except Faulted as fault:
+            if fault.word in ("NotFound", "InvalidStartReference"):
+                raise
+            raise Unavailable(str(fault)) from None
 
     def _whole(self, command: str, name: str) -> list[Any]:
         """Return a list of the credential service, held against a second one where needed."""
@@ -243,7 +255,7 @@ class Device:
         start: str | None = None
         for page in range(MOST_PAGES):
             try:
-                told = self.soap.call(port, command, Limit=limit, StartReference=start)
+                told = self._ask(port, command, Limit=limit, StartReference=start)
             except Faulted as fault:
                 if fault.word == "InvalidStartReference" and start is not None:
                     raise _Anew from None
@@ -267,9 +279,3 @@ Piece = TypeVar("Piece")
 def _parts(items: Sequence[Piece], size: int) -> Iterator[list[Piece]]:
     for start in range(0, len(items), size):
         yield list(items[start : start + size])
-
-
-def path_in(address: str) -> str:
-    """Return the path, with its query, of an address that the device told; see onvif_soap."""
-    parts = urlsplit(address)
-    return parts.path.lstrip("/") + (f"?{parts.query}" if parts.query else "")

@@ -1,7 +1,7 @@
 """Which cardholders were touched, by the events of an ONVIF device.
 
-A pull point (ONVIF Core Specification 24.12, 9.2) collects tns1:Configuration/Credential/
-Changed and Removed, tns1:Credential/State/Enabled (Credential Service Specification 24.12,
+A pull point (ONVIF Core Specification, event handling) collects tns1:Configuration/Credential/
+Changed and Removed, tns1:Credential/State/Enabled (Credential Service Specification 19.12,
 chapter 6) and the same of access profiles. It dies when nobody pulls for long, or when the
 device restarts, and what it has no room for is lost in silence: then everything has to be
 read. An event names a credential, not its holder, so the holders are kept in mind here.
@@ -19,7 +19,7 @@ from lxml import etree
 
 from idsync.errors import ConnectorError, Denied, Unavailable
 from idsync.targets import Changed
-from idsync.targets.onvif_device import Device, path_in
+from idsync.targets.onvif_device import Device
 from idsync.targets.onvif_faults import Faulted
 
 WSNT = "http://docs.oasis-open.org/wsn/b-2"
@@ -51,7 +51,7 @@ class Feed:
         self._device = device
         self._limit = limit
         self._keep = keep
-        self._path = ""
+        self._address = ""
         self._headers: list[Any] = []
         self._bookmark = ""
         self._holders: dict[str, str] = {}
@@ -72,12 +72,12 @@ class Feed:
 
     def close(self) -> None:
         """Give the pull point back: a device has few."""
-        if self._path:
+        if self._address:
             with suppress(ConnectorError):
                 self._device.soap.call(
-                    "pullpoint", "Unsubscribe", path=self._path, headers=self._headers
+                    "pullpoint", "Unsubscribe", address=self._address, headers=self._headers
                 )
-        self._path = self._bookmark = ""
+        self._address = self._bookmark = ""
 
     # ── pulling ─────────────────────────────────────────────────────────────────────────
 
@@ -93,7 +93,7 @@ class Feed:
         except Faulted:
             return False
         reference = told.SubscriptionReference
-        self._path = path_in(str(getattr(reference.Address, "_value_1", reference.Address)))
+        self._address = str(getattr(reference.Address, "_value_1", reference.Address)).strip()
         parameters = reference.ReferenceParameters
         self._headers = list((parameters and parameters._value_1) or ())
         self._holders = self._device.holders()
@@ -105,7 +105,7 @@ class Feed:
         for _ in range(MOST_PULLS):
             try:
                 told = self._device.soap.call_xml(
-                    "pullpoint", "PullMessages", path=self._path, headers=self._headers,
+                    "pullpoint", "PullMessages", address=self._address, headers=self._headers,
                     Timeout=timedelta(seconds=1), MessageLimit=self._limit,
                 )  # fmt: skip
             except (Faulted, Unavailable, Denied) as error:

@@ -1,7 +1,7 @@
 """What the faults of an ONVIF device mean, in words of our own.
 
 A fault carries subcodes such as ter:InvalidArgVal and, inside, ter:ReferenceNotFound (ONVIF
-Core Specification 24.12, 5.8; Credential Service Specification 24.12, faults of each command).
+Core Specification, SOAP faults; Credential Service Specification 19.12, faults of each command).
 The text that a device writes beside them is never shown: it may repeat what it was sent.
 """
 

@@ -1,7 +1,7 @@
 """Card numbers and the hexadecimal identifiers that an ONVIF device keeps of them.
 
 A CredentialIdentifier has a type name (pt:Card …), a format type and a value of hex digits
-(ONVIF Credential Service Specification 24.12, 5.3.2.3 to 5.3.2.5). The format types are those
+(ONVIF Credential Service Specification 19.12, 5.3.2.3 to 5.3.2.5). The format types are those
 of BACnet, ISO 16484-5 Annex P: octets with the most significant first, and zeros in front.
 How a Wiegand number lies in its octets was not read there but in a conformance tester's
 source, which puts parity bits around it: hence the setting `parity`.

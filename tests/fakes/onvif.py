@@ -220,7 +220,7 @@ class FakeOnvif:
         if name == "GetServiceCapabilities":
             return self._capabilities(place[path])
         if name == "CreatePullPointSubscription":
-            return self._subscribe()
+            return self._subscribe(body)
         if name in WRITES and self.ignore_next_write:
             self.ignore_next_write = False
             return etree.Element(f"{{{TCR}}}{name}Response")
@@ -346,7 +346,10 @@ class FakeOnvif:
         for each in self.subscriptions.values():
             each.messages.append(message)
 
-    def _subscribe(self) -> Any:
+    def _subscribe(self, body: Any) -> Any:
+        topics = body.find(f"{{*}}Filter/{{{WSNT}}}TopicExpression")
+        if topics is not None and topics.nsmap.get("tns1") != TOPICS:
+            raise SoapFault("InvalidFilterFault")
         self._pulls += 1
         name = str(self._pulls)
         self.subscriptions[name] = Subscription(time.monotonic() + 600)
@@ -364,7 +367,12 @@ class FakeOnvif:
         return reply
 
     def _pullpoint(self, path: str, name: str, body: Any, envelope: Any) -> Any:
-        told = envelope.findtext(f"{{{ENV}}}Header/{{{FAKE}}}Id")
+        header = envelope.find(f"{{{ENV}}}Header")
+        told = header.findtext(f"{{{FAKE}}}Id")
+        to = f"{ELSEWHERE}{path}"  # WS-Addressing 1.0, 3.3: as the device told it
+        action = header.findtext(f"{{{WSA}}}Action") or ""
+        if header.findtext(f"{{{WSA}}}To") != to or not action.endswith(f"/{name}Request"):
+            raise SoapFault("WellFormed")
         id_ = told or path.partition("Idx=")[2]
         if self.door.events_lost:
             self.subscriptions.clear()
@@ -396,7 +404,7 @@ def _enveloped(body: Any) -> bytes:
 
 
 def _fault(fault: SoapFault) -> Any:
-    """SOAP 1.2 Part 1, 5.4; ONVIF Core Specification 24.12, 5.8.2."""
+    """SOAP 1.2 Part 1, 5.4; ONVIF Core Specification, SOAP faults."""
     element = etree.Element(f"{{{ENV}}}Fault", nsmap={"ter": TER, "SOAP-ENV": ENV})
     code = etree.SubElement(element, f"{{{ENV}}}Code")
     side = "Receiver" if fault.receiver else "Sender"

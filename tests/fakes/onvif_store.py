@@ -1,7 +1,7 @@
 """What the ONVIF fake holds, and what its commands do with it.
 
 Built from the WSDLs (ver10/credential, ver10/accessrules, ver10/events) and the prose of the
-Credential, Access Rules and Core specifications 24.12. Everything is text here, as on the wire.
+Credential Service Specification 19.12. Everything is text here, as on the wire.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ class Habits:
     always_stale: bool = False
     no_next: bool = False  # never says NextStartReference
     hidden: set[str] = field(default_factory=set)  # tokens that GetCredentialList does not show
+    unresolved: set[str] = field(default_factory=set)  # tokens that GetCredentials leaves out
     circles: bool = False  # NextStartReference leads back
     most_links: int = 20
     most_cards: int = 1000
@@ -313,6 +314,8 @@ class Store:
         wanted = [each.text for each in body.findall("{*}Token")]
         if len(wanted) > self.habits.page:
             raise SoapFault("InvalidArgs", "TooManyItems")
+        if etree.QName(body).localname == "GetCredentials":
+            wanted = [token for token in wanted if token not in self.habits.unresolved]
         reply.extend(shown(token) for token in wanted if token in self.credentials)
 
     def _info(self, token: str) -> Any:

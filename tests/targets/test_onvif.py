@@ -126,7 +126,7 @@ def test_suspending_somebody_unknown_creates_nothing(start: Start) -> None:
     assert written(fake) == []
 
 
-@pytest.mark.parametrize("key", ["", "Å" * 65, "a\x00b", "a\x1fb"])
+@pytest.mark.parametrize("key", ["", "Å" * 65, "a\x00b", "a\x1fb", "a\ud800b"])
 def test_a_key_that_has_no_room_is_refused(start: Start, key: str) -> None:
     fake, target = start()
     with pytest.raises(Refused) as error:
@@ -183,6 +183,32 @@ def test_a_right_that_got_other_dates_since_it_was_planned_is_left(start: Start)
     held.links["profile-0"] = (None, "2031-01-01T00:00:00Z")
     target.put(Change(before=before, after=holding(before)))
     assert list(held.links) == ["profile-0"], "that one is another's now"
+
+
+def test_a_right_whose_new_dates_the_device_refuses_is_still_taken(start: Start) -> None:
+    fake, target = start()
+    before = put(target, None, person(RIGHTS[0], RIGHTS[1]))
+    fake.store.after_page += [
+        lambda: None, lambda: None, lambda: fake.store.profiles.__delitem__("profile-0"),
+    ]  # fmt: skip
+    dated = holding(before, Grant(ref=RIGHTS[0], valid_to=DAY), RIGHTS[1])
+    with pytest.raises(Refused, match="ReferenceNotFound"):
+        target.put(Change(before=before, after=dated))
+    assert [grant.ref for grant in shown(target).grants] == [RIGHTS[1]]
+
+
+def test_a_right_that_is_there_twice_is_taken_by_hand_only(start: Start) -> None:
+    """Taking one away would take both, and one may be somebody else's."""
+    fake, target = start()
+    twice = "<CredentialAccessProfile><AccessProfileToken>profile-0</AccessProfileToken>{}"
+    end = "<ValidTo>2031-01-01T00:00:00Z</ValidTo>"
+    extra = "".join(twice.format(each) + "</CredentialAccessProfile>" for each in ("", end))
+    fake.credential("a", "1001", value=HEX, extra=extra)
+    before = shown(target)
+    assert len(before.grants) == 2
+    with pytest.raises(Refused, match="holds one right twice"):
+        target.put(Change(before=before, after=replace(before, grants=before.grants[:1])))
+    assert written(fake) == []
 
 
 def test_what_takes_away_is_done_when_what_gives_is_refused(start: Start) -> None:
@@ -325,6 +351,24 @@ def test_a_plan_older_than_a_suspension_lets_nobody_in(start: Start) -> None:
     lost = replace(before, credentials=(Credential(number=CARD, state="inactive"),))
     with pytest.raises(Refused, match="since it was planned"):
         target.put(Change(before=lost, after=before))
+    assert shown(target).status == "suspended"
+
+
+def test_a_card_returns_to_nobody_who_was_suspended_since(start: Start) -> None:
+    fake, target = start()
+    a = fake.credential("a", "1001", value=HEX)
+    b = fake.credential("b", "1001", value=OTHER_HEX)
+    a.enabled = False
+    before = shown(target)
+    back = tuple(replace(card, state="active") for card in before.credentials)
+    b.enabled = False
+    with pytest.raises(Refused, match="since it was planned"):
+        target.put(Change(before=before, after=replace(before, credentials=back)))
+    assert not a.enabled
+
+    b.enabled = True  # and a plan that says both opens nothing
+    after = replace(before, status="suspended", credentials=back)
+    target.put(Change(before=before, after=after))
     assert shown(target).status == "suspended"
 
 

@@ -136,6 +136,14 @@ def test_a_credential_that_one_list_hides_is_missed(start: Start) -> None:
         list(target.read())
 
 
+def test_a_credential_that_is_listed_and_not_shown_is_missed(start: Start) -> None:
+    fake, target = start(Habits(unresolved={"c001"}))
+    crowd(fake, 3)
+    with pytest.raises(Incomplete, match="listed, and is not shown"):
+        target.read_one("1001")
+    assert target.read_one("1002") is not None
+
+
 def test_whoever_is_deleted_during_a_read_is_gone(start: Start) -> None:
     fake, target = start()
     crowd(fake, 5)
@@ -283,6 +291,12 @@ def test_the_day_of_the_end_is_included_where_there_are_only_days() -> None:
 def test_a_day_is_read_however_a_device_writes_it(written: datetime) -> None:
     dates = Dates(STOCKHOLM, times=False)
     assert dates.ends(written) == datetime(2031, 6, 7, 22, tzinfo=UTC)
+
+
+def test_a_day_west_of_greenwich_is_read_too() -> None:
+    dates = Dates(ZoneInfo("America/New_York"), times=False)
+    for written in (datetime(2031, 6, 7, tzinfo=UTC), datetime(2031, 6, 7, 12, tzinfo=UTC)):
+        assert dates.begins(written) == datetime(2031, 6, 7, 4, tzinfo=UTC)
 
 
 def test_an_end_is_exclusive_where_there_are_times() -> None:
