@@ -11,7 +11,7 @@ import polars as pl
 
 from idsync.apply import Done, Work, carry_out, settle_unknown
 from idsync.config import Config, connect_target
-from idsync.errors import ChangedError
+from idsync.errors import ChangedError, ConfigError
 from idsync.mapping.correlate import People
 from idsync.plan.document import Plan, ordered_changes
 from idsync.service.planning import LINKS, Look, look
@@ -119,6 +119,11 @@ def _counts(done: Done) -> dict[str, Any]:
 
 
 def _connect(config: Config, name: str) -> Target:
+    if name not in config.targets:
+        raise ConfigError(
+            f"{name} is not in connectors.toml any longer, and something sent there was never "
+            "answered: put it back until it is"
+        )
     return connect_target(config.targets[name])
 
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 import polars as pl
 
 from idsync.config import Config, TargetConfig, connect_target
-from idsync.errors import IdsyncError
+from idsync.errors import ConfigError, IdsyncError
 from idsync.mapping.correlate import Matching, People, Reads, correlate
 from idsync.mapping.rules import Desired, desire
 from idsync.model import (
@@ -78,7 +78,7 @@ def look(
         progress("correlating people")
         people = whoever(config, state, reads, now)
     else:
-        people = stored_people(config, state)
+        people = _accepted_people(config, state)
     orders = orders_of(state, people)
     with ThreadPoolExecutor(2) as beside:  # targets are read while the rules are applied
         reading = beside.submit(read_targets, config, progress)
@@ -149,6 +149,14 @@ def stored_people(config: Config, state: State) -> People:
         trainings_known=_known(config, "trainings", believed),
         memberships_known=_known(config, "memberships", believed),
     )
+
+
+def _accepted_people(config: Config, state: State) -> People:
+    """Return everybody as last accepted; nobody at all is never taken for everybody gone."""
+    people = stored_people(config, state)
+    if people.persons.is_empty():
+        raise ConfigError("no source has ever been accepted: run `idsync sync` once, then --due")
+    return people
 
 
 def desire_of(config: Config, people: People, now: datetime) -> Desired:
