@@ -22,13 +22,14 @@ from idsync.targets import Target
 from idsync.targets.work_order_answers import Answer, flaw, listen, news, record
 from idsync.targets.work_order_changes import Limits, Wanted, split, wanted
 from idsync.targets.work_order_documents import altered, publish
-from idsync.targets.work_order_files import Folder, Signer
+from idsync.targets.work_order_files import Folder
 from idsync.targets.work_order_inventory import Inventory, Listed, read_inventory, stamp, tied
 from idsync.targets.work_order_ledger import Ledger, opened
 from idsync.targets.work_order_ledger_file import create
 from idsync.targets.work_order_letters import Letters
 from idsync.targets.work_order_paper import Letterhead, local_time
 from idsync.targets.work_order_shown import amiss, shown, strangers
+from idsync.targets.work_order_signing import Signer
 from idsync.targets.work_order_tasks import Order, Wrong
 from idsync.targets.work_order_words import Language
 

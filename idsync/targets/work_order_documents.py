@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 
-from idsync.targets.work_order_files import Folder, Signer, stem
+from idsync.targets.work_order_files import Folder, stem
 from idsync.targets.work_order_ledger import Ledger
 from idsync.targets.work_order_letters import as_field
 from idsync.targets.work_order_paper import (
@@ -18,6 +18,7 @@ from idsync.targets.work_order_paper import (
     order_paper,
     reminder_paper,
 )
+from idsync.targets.work_order_signing import Signer
 from idsync.targets.work_order_tables import table
 from idsync.targets.work_order_tasks import DOORS, Line, Order
 from idsync.targets.work_order_words import ACTIONS, say
