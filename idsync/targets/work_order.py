@@ -131,6 +131,7 @@ class WorkOrderTarget(Target):
         """Order what all *changes* ask for: what takes away in an urgent order, and first."""
         head = self._head()
         with self._at_work() as ledger:
+            self._signer.introduce(self._folder)  # before a number is given to what is not signed
             with ledger.transaction():
                 outcomes = self._order(ledger, changes)
             self._highest = ledger.highest
@@ -144,6 +145,7 @@ class WorkOrderTarget(Target):
         mark = self._folder.mark()
         if not self._folder.writable():
             raise Denied(f"folder {self._config.folder} may not be written to: give the right")
+        self._signer.known_in(self._folder)
         self._list()
         if not self._config.ledger.exists():
             self._may_begin(mark)

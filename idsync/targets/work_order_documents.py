@@ -31,7 +31,12 @@ ANSWER_COLUMNS = ("order", "line", "code", "result", "reason", "date", "by")
 
 
 def publish(ledger: Ledger, folder: Folder, signer: Signer, head: Letterhead) -> None:
-    """Write every document of the ledger that is not known to be in the folder."""
+    """Write every document of the ledger that is not known to be in the folder.
+
+    Raises:
+        ConfigError: the folder holds another public key than that of *signer*.
+    """
+    signer.introduce(folder)
     for order in ledger.unpublished():
         files = _order_files(ledger, order, signer, head)
         folder.write(files)
@@ -47,7 +52,7 @@ def publish(ledger: Ledger, folder: Folder, signer: Signer, head: Letterhead) ->
                       checksum="")  # fmt: skip
         paper = reminder_paper(reminder, lines, head, notes)
         name = f"{stem(reminder.order.number)}-reminder-{reminder.number:06}.pdf"
-        folder.write([(name, paper), (f"{name}.hmac", signer.sign(paper))])
+        folder.write([(name, paper), (f"{name}.sig", signer.sign(paper))])
         ledger.sent(reminder.number)
 
 
@@ -81,9 +86,9 @@ def _order_files(
     )
     return [
         (f"{name}.csv", rows),
-        (f"{name}.csv.hmac", signer.sign(rows)),
+        (f"{name}.csv.sig", signer.sign(rows)),
         (f"{name}-answer.csv", form),
-        (f"{name}.pdf.hmac", signer.sign(paper)),
+        (f"{name}.pdf.sig", signer.sign(paper)),
         (f"{name}.pdf", paper),
     ]
 

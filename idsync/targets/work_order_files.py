@@ -1,4 +1,4 @@
-"""The folder that idsync and the landlord share: orders, their signatures, and its owner's mark."""
+"""The folder that idsync and the landlord share: how files get into it, and whose it is."""
 
 from __future__ import annotations
 
