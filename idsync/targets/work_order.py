@@ -22,13 +22,14 @@ from idsync.targets import Target
 from idsync.targets.work_order_answers import Answer, flaw, listen, news, record
 from idsync.targets.work_order_changes import Limits, Wanted, split, wanted
 from idsync.targets.work_order_documents import altered, publish
-from idsync.targets.work_order_files import Folder, Signer
+from idsync.targets.work_order_files import Folder
 from idsync.targets.work_order_inventory import Inventory, Listed, read_inventory, stamp, tied
 from idsync.targets.work_order_ledger import Ledger, opened
 from idsync.targets.work_order_ledger_file import create
 from idsync.targets.work_order_letters import Letters
 from idsync.targets.work_order_paper import Letterhead, local_time
 from idsync.targets.work_order_shown import amiss, shown, strangers
+from idsync.targets.work_order_signing import Signer
 from idsync.targets.work_order_tasks import Order, Wrong
 from idsync.targets.work_order_words import Language
 
@@ -130,6 +131,7 @@ class WorkOrderTarget(Target):
         """Order what all *changes* ask for: what takes away in an urgent order, and first."""
         head = self._head()
         with self._at_work() as ledger:
+            self._signer.introduce(self._folder)  # before a number is given to what is not signed
             with ledger.transaction():
                 outcomes = self._order(ledger, changes)
             self._highest = ledger.highest
@@ -143,6 +145,7 @@ class WorkOrderTarget(Target):
         mark = self._folder.mark()
         if not self._folder.writable():
             raise Denied(f"folder {self._config.folder} may not be written to: give the right")
+        self._signer.known_in(self._folder)
         self._list()
         if not self._config.ledger.exists():
             self._may_begin(mark)

@@ -15,8 +15,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from idsync.targets.work_order_documents import ANSWER_COLUMNS
-from idsync.targets.work_order_files import CODE_LENGTH
 from idsync.targets.work_order_ledger import Ledger
+from idsync.targets.work_order_signing import CODE_LENGTH
 from idsync.targets.work_order_tables import day, read_rows, whole_number
 from idsync.targets.work_order_tasks import Wrong, unreadable
 from idsync.targets.work_order_words import COULD_NOT, DONE, REASONS

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 
-from idsync.targets.work_order_files import Folder, Signer, stem
+from idsync.targets.work_order_files import Folder, stem
 from idsync.targets.work_order_ledger import Ledger
 from idsync.targets.work_order_letters import as_field
 from idsync.targets.work_order_paper import (
@@ -18,6 +18,7 @@ from idsync.targets.work_order_paper import (
     order_paper,
     reminder_paper,
 )
+from idsync.targets.work_order_signing import Signer
 from idsync.targets.work_order_tables import table
 from idsync.targets.work_order_tasks import DOORS, Line, Order
 from idsync.targets.work_order_words import ACTIONS, say
@@ -30,7 +31,12 @@ ANSWER_COLUMNS = ("order", "line", "code", "result", "reason", "date", "by")
 
 
 def publish(ledger: Ledger, folder: Folder, signer: Signer, head: Letterhead) -> None:
-    """Write every document of the ledger that is not known to be in the folder."""
+    """Write every document of the ledger that is not known to be in the folder.
+
+    Raises:
+        ConfigError: the folder holds another public key than that of *signer*.
+    """
+    signer.introduce(folder)
     for order in ledger.unpublished():
         files = _order_files(ledger, order, signer, head)
         folder.write(files)
@@ -46,7 +52,7 @@ def publish(ledger: Ledger, folder: Folder, signer: Signer, head: Letterhead) ->
                       checksum="")  # fmt: skip
         paper = reminder_paper(reminder, lines, head, notes)
         name = f"{stem(reminder.order.number)}-reminder-{reminder.number:06}.pdf"
-        folder.write([(name, paper), (f"{name}.hmac", signer.sign(paper))])
+        folder.write([(name, paper), (f"{name}.sig", signer.sign(paper))])
         ledger.sent(reminder.number)
 
 
@@ -80,9 +86,9 @@ def _order_files(
     )
     return [
         (f"{name}.csv", rows),
-        (f"{name}.csv.hmac", signer.sign(rows)),
+        (f"{name}.csv.sig", signer.sign(rows)),
         (f"{name}-answer.csv", form),
-        (f"{name}.pdf.hmac", signer.sign(paper)),
+        (f"{name}.pdf.sig", signer.sign(paper)),
         (f"{name}.pdf", paper),
     ]
 

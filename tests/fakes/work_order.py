@@ -1,22 +1,29 @@
 """A landlord: reads orders from a shared folder, keeps people, cards and doors, and answers.
 
-It knows the CSV as the page of the target describes it, checks signatures with its own copy
-of the secret, and has the habits of people: late, forgetful, inventive, and now and then
-somebody who is not the landlord at all.
+It knows the CSV as the page of the target describes it, checks signatures with the public
+keys in the folder whose fingerprints it was told by telephone, and has the habits of people:
+late, forgetful, inventive, and now and then somebody who is not the landlord at all.
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
-import hmac
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-SECRET = "a made-up secret of forty letters and more"
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_public_key,
+)
+
+PUBLIC_KEY = "idsync-signing.pub"
 ANSWER = ("order", "line", "code", "result", "reason", "date", "by")
 LIST = ("reference", "name", "card", "door", "from", "last_day")
 BY = "Vaktmästare Ek"
@@ -42,6 +49,7 @@ class Landlord:
         self.inbox.mkdir(exist_ok=True)
         self.list_file = folder / "list.csv"
         self.today = today
+        self.fingerprints: set[str] = set()  # told by telephone
         self.tenants: list[Tenant] = []
         self.handled: set[tuple[str, str]] = set()
         self.refuses: dict[str, str] = {}  # action: the reason it cannot be done
@@ -58,10 +66,26 @@ class Landlord:
 
     def lines(self, path: Path) -> list[dict[str, str]]:
         """Return what an order says, after its signature has been checked."""
-        data = path.read_bytes()
-        signature = hmac.new(SECRET.encode(), data, hashlib.sha256).hexdigest()
-        assert path.with_suffix(".csv.hmac").read_text().strip() == signature, "not from idsync"
-        return rows_of(data)
+        assert self.is_genuine(path), "not from idsync"
+        return rows_of(path.read_bytes())
+
+    def is_genuine(self, path: Path) -> bool:
+        """Whether a key whose fingerprint is known has signed a file, as the page says."""
+        signature = path.with_name(f"{path.name}.sig").read_bytes()
+        for file in self.folder.glob("idsync-signing*.pub"):
+            key = load_pem_public_key(file.read_bytes())
+            assert isinstance(key, Ed25519PublicKey)
+            if fingerprint(key) in self.fingerprints:
+                try:
+                    key.verify(signature, path.read_bytes())
+                except InvalidSignature:
+                    continue
+                return True
+        return False
+
+    def put_key_away(self, until: int) -> None:
+        """Keep the public key under another name: it is changed after order *until*."""
+        (self.folder / PUBLIC_KEY).rename(self.folder / f"idsync-signing-until-{until:06}.pub")
 
     def waiting(self) -> Iterator[dict[str, str]]:
         """Yield the lines that were not handled before."""
@@ -156,6 +180,12 @@ class Landlord:
             for door in doors:
                 if tenant.reference or tenant.name or card:
                     yield (tenant.reference, tenant.name, card, *door)
+
+
+def fingerprint(key: Ed25519PublicKey) -> str:
+    """Return the SHA-256 of a public key, by which people compare it."""
+    exact = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(exact).hexdigest()
 
 
 def rows_of(data: bytes) -> list[dict[str, str]]:

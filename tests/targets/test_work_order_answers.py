@@ -81,7 +81,7 @@ def test_a_reminder_names_only_what_is_not_answered(house: House, target: WorkOr
     assert "PORT B" in text
     assert "PORT A" not in text
     assert "Reminder 1: arbetsorder / work order 1" in text
-    assert (house.folder / "order-000001-reminder-000001.pdf.hmac").exists()
+    assert house.landlord.is_genuine(house.folder / "order-000001-reminder-000001.pdf")
 
 
 def test_a_late_landlord_is_believed_all_the_same(house: House, target: WorkOrderTarget) -> None:

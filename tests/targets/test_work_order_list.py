@@ -16,7 +16,7 @@ from pypdf import PdfReader
 from idsync.errors import ConfigError, Denied, Incomplete, Refused, Unavailable
 from idsync.model import Credential
 from idsync.targets.work_order import WorkOrderTarget
-from tests.fakes.work_order import SECRET, Tenant
+from tests.fakes.work_order import PUBLIC_KEY, Tenant
 from tests.targets.work_order import House, anna, give, refs, see
 
 
@@ -293,16 +293,19 @@ def test_check_tells_what_is_wrong_apart(house: House, monkeypatch: pytest.Monke
         said.append(str(told.value))
 
     tell(ConfigError, signing_key={"env": "NO_SUCH_KEY"})
-    monkeypatch.setenv("SHORT_KEY", "short")
-    tell(ConfigError, signing_key={"env": "SHORT_KEY"})
+    monkeypatch.setenv("NO_KEY", "a secret that is no key")
+    tell(ConfigError, signing_key={"env": "NO_KEY"})
     tell(Unavailable, folder=str(house.root / "nowhere"))
     tell(Unavailable, create=False)
+    (house.folder / PUBLIC_KEY).write_bytes(b"another key")
+    tell(ConfigError)
+    (house.folder / PUBLIC_KEY).unlink()
     give(house.target(), anna("PORT A"))
     tell(Unavailable, inventory=str(house.root / "no list"))
     monkeypatch.setattr(os, "access", lambda *_: False)
     tell(Denied)
-    assert len(set(said)) == len(said) == 6
-    assert not any(SECRET in sentence for sentence in said)
+    assert len(set(said)) == len(said) == 7
+    assert not any("a secret" in sentence for sentence in said)
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
 from idsync.model import Cardholder, Change, Grant, Outcome
 from idsync.targets.work_order import WorkOrderTarget
-from tests.fakes.work_order import SECRET, Landlord
+from tests.fakes.work_order import Landlord, fingerprint
 
 NOON = datetime(2031, 3, 5, 11, 0, tzinfo=UTC)  # noon in Stockholm
 DOORS = ("PORT A", "PORT B", "CYKELRUM Å")
@@ -37,8 +41,13 @@ class House:
         self.folder.mkdir()
         self.clock = Clock()
         self.landlord = Landlord(self.folder, NOON.date())
-        self.secret = root / "secret"
-        self.secret.write_text(SECRET + "\n")
+        self.secret = root / "signing.key"
+        self.take_key(made_up_key())
+
+    def take_key(self, key: Ed25519PrivateKey) -> None:
+        """Let idsync sign with *key*, and the landlord know its fingerprint by telephone."""
+        self.secret.write_bytes(pem(key))
+        self.landlord.fingerprints.add(fingerprint(key.public_key()))
 
     def target(self, **settings: Any) -> WorkOrderTarget:
         """Return a target on this house, with its list unless *settings* say otherwise."""
@@ -61,6 +70,16 @@ class House:
     def files(self, pattern: str) -> list[str]:
         """Return the names of the files in the shared folder."""
         return sorted(path.name for path in self.folder.glob(pattern))
+
+
+def made_up_key(word: str = "bjorken") -> Ed25519PrivateKey:
+    """Return a key that is the same in every run, and nobody's."""
+    return Ed25519PrivateKey.from_private_bytes(hashlib.sha256(word.encode()).digest())
+
+
+def pem(key: Ed25519PrivateKey) -> bytes:
+    """Return a private key as `openssl genpkey` writes it."""
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 Put = Callable[..., Outcome]
