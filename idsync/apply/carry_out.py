@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -56,10 +56,12 @@ def carry_out(
     progress: Callable[[int], None] = lambda _: None,
     *,
     urgent: bool = False,
+    limits: Mapping[str, float | None] | None = None,
 ) -> dict[str, Done]:
     """Carry *work* out and return what became of it, by target.
 
-    What is *urgent* (a revocation) uses its reserved share of what a vendor allows. Work on
+    What is *urgent* (a revocation) uses its reserved share of what a vendor allows; *limits*
+    are calls a second by target, where they are not to be those of its profile. Work on
     one target goes out in the order given, over as many connections as the target allows,
     one change a cardholder. Targets do not wait for each other.
     """
@@ -93,6 +95,7 @@ class _Line:
     ) -> None:
         self.run = run
         self.urgent = urgent
+        self.limit: float | None = None
         self.name = name
         self.connect = connect
         self.state = state
@@ -163,7 +166,8 @@ class _Line:
         if not due:
             return []
         target = self._target()
-        pace_of(self.name, target.capabilities.calls_per_second).wait(urgent=self.urgent)
+        rate = self.limit or target.capabilities.calls_per_second
+        pace_of(self.name, rate).wait(urgent=self.urgent)
         if len(due) == 1:
             [(_, work)] = due
             results = [carry_out_one(target, work.change, work.items)]

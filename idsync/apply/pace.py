@@ -27,7 +27,7 @@ class Pace:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._rate = calls_per_second
+        self.rate = calls_per_second
         self._size = max(1.0, calls_per_second or 1.0)
         self._left = self._size
         self._clock = clock
@@ -42,11 +42,11 @@ class Pace:
 
     def _try(self, urgent: bool) -> float:
         """Take a permission, or return after how many seconds it is worth asking again."""
-        if self._rate is None:
+        if self.rate is None:
             return 0.0
         with self._turn:
             now = self._clock()
-            gained = (now - self._filled_at) * self._rate
+            gained = (now - self._filled_at) * self.rate
             self._left = min(self._size, self._left + gained)
             self._filled_at = now
             kept_back = 0.0 if urgent else self._size * RESERVED
@@ -54,7 +54,7 @@ class Pace:
             if self._left >= needed - ROUNDING:
                 self._left -= 1.0
                 return 0.0
-            return (needed - self._left) / self._rate
+            return (needed - self._left) / self.rate
 
 
 _paces: dict[str, Pace] = {}
@@ -64,6 +64,7 @@ _making = threading.Lock()
 def pace_of(target: str, calls_per_second: float | None) -> Pace:
     """Return the one pace of a target in this process, whoever calls it."""
     with _making:
-        if target not in _paces:
-            _paces[target] = Pace(calls_per_second)
-        return _paces[target]
+        known = _paces.get(target)
+        if known is None or known.rate != calls_per_second:
+            known = _paces[target] = Pace(calls_per_second)
+        return known

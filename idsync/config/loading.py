@@ -93,6 +93,7 @@ def _targets(
                     key=target.key,
                     release=target.release,
                     adopt=target.adopt,
+                    calls_per_second=target.calls_per_second,
                     settings=settings,
                 ),
             )

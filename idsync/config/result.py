@@ -34,6 +34,7 @@ class TargetConfig:
     release: tuple[str, ...]
     adopt: Literal["nothing", "matching"]
     settings: Settings
+    calls_per_second: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,6 +102,7 @@ class TargetTable(Settings):
     key: Annotated[str, _one_of("id", *IDENTIFYING)] = "id"
     release: tuple[Annotated[str, _one_of(*ATTRIBUTES)], ...] = ()
     adopt: Literal["nothing", "matching"] = "nothing"
+    calls_per_second: Annotated[float, Field(gt=0)] | None = None
 
 
 class Limits(Settings):

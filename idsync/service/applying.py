@@ -118,6 +118,11 @@ def _counts(done: Done) -> dict[str, Any]:
     }
 
 
+def limits_of_calls(config: Config) -> dict[str, float | None]:
+    """Return how many calls a second each target may get, where the configuration says."""
+    return {name: table.calls_per_second for name, table in config.targets.items()}
+
+
 def _connect(config: Config, name: str) -> Target:
     if name not in config.targets:
         raise ConfigError(
@@ -141,7 +146,10 @@ def _carry_out(
         sent += count
         step(sent, len(work))
 
-    done = carry_out(number, work, lambda name: _connect(config, name), state, clock, progressed)
+    done = carry_out(
+        number, work, lambda name: _connect(config, name), state, clock, progressed,
+        limits=limits_of_calls(config),
+    )  # fmt: skip
     for one in done.values():
         for person in one.close_again:
             close_person(config, state, person, number, clock)

@@ -111,7 +111,13 @@ def _close_in(
             for target, person, change, rows in ordered_changes(items)
         ]
         done = carry_out(
-            run, work, lambda _: connect_target(config.targets[name]), state, clock, urgent=True
+            run,
+            work,
+            lambda _: connect_target(config.targets[name]),
+            state,
+            clock,
+            urgent=True,
+            limits={name: config.targets[name].calls_per_second},
         )
     except IdsyncError as error:
         return Closed(target=name, outcome="unavailable", at=clock(), reason=str(error))

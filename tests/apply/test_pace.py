@@ -64,3 +64,8 @@ def test_a_revocation_finds_its_share_left() -> None:
 def test_all_connections_to_one_target_share_one_pace() -> None:
     assert pace_of("depot", 5.0) is pace_of("depot", 5.0)
     assert pace_of("depot", 5.0) is not pace_of("town hall", 5.0)
+
+
+def test_another_limit_is_another_pace() -> None:
+    assert pace_of("depot", 5.0).rate == 5.0
+    assert pace_of("depot", 7.0).rate == 7.0
