@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -14,6 +14,7 @@ import polars as pl
 from idsync.apply.one import Result, carry_out_many, carry_out_one
 from idsync.apply.pace import pace_of
 from idsync.apply.readback import gives
+from idsync.errors import IdsyncError
 from idsync.model import Change, Outcome
 from idsync.store import State
 from idsync.targets import Target
@@ -43,6 +44,7 @@ class Done:
     unknown: int = 0
     unsent: int = 0
     down: bool = False
+    reason: str = ""  # why the target could not be worked with at all
     problems: list[tuple[str, str]] = field(default_factory=list)  # person id, reason
     close_again: list[str] = field(default_factory=list)  # revoked while they were written
 
@@ -71,13 +73,22 @@ def carry_out(
     if not queues:
         return {}
     with ThreadPoolExecutor(len(queues)) as pool:
-        lines = {
-            pool.submit(
-                _Line(run, name, connect, state, clock, progress, urgent).work_off, queue
-            ): name
-            for name, queue in queues.items()
-        }
-        return {lines[line]: line.result() for line in as_completed(lines)}
+        lines: dict[Future[Done], _Line] = {}
+        for name, queue in queues.items():
+            limit = (limits or {}).get(name)
+            line = _Line(run, name, connect, state, clock, progress, urgent, limit)
+            lines[pool.submit(line.work_off, queue)] = line
+        return {lines[ended].name: _ended(lines[ended], ended) for ended in as_completed(lines)}
+
+
+def _ended(line: _Line, ended: Future[Done]) -> Done:
+    """What became of one line; a target that cannot be worked with does not end the others."""
+    try:
+        return ended.result()
+    except IdsyncError as error:
+        line.done.down = True
+        line.done.reason = str(error)
+        return line.done
 
 
 class _Line:
@@ -92,10 +103,11 @@ class _Line:
         clock: Callable[[], datetime],
         progress: Callable[[int], None],
         urgent: bool,
+        limit: float | None,
     ) -> None:
         self.run = run
         self.urgent = urgent
-        self.limit: float | None = None
+        self.limit = limit
         self.name = name
         self.connect = connect
         self.state = state

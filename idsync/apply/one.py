@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import polars as pl
 
-from idsync.apply.readback import achieved, takes_away
+from idsync.apply.readback import achieved, left, takes_away
 from idsync.apply.retry import patiently
 from idsync.errors import ConnectorError, Unavailable
-from idsync.model import Change, Outcome
+from idsync.model import Cardholder, Change, Outcome
 from idsync.targets import Target
 
 
@@ -72,10 +71,18 @@ def _after_silence(target: Target, change: Change, items: pl.DataFrame) -> Resul
         unknown = Outcome(status="unknown", reason=reason)
         down = isinstance(error, Unavailable)
         return Result(outcome=unknown, standing=items.clear(), down=down)
-    if shown is not None and achieved(items, shown).height == items.height:
-        status: Literal["submitted", "confirmed"] = "submitted" if shown.pending else "confirmed"
-        return Result(outcome=Outcome(status=status), standing=items)
+    if achieved(items, shown).height == items.height:
+        return Result(outcome=outcome_of(shown), standing=items)
     return carry_out_one(target, change, items)
+
+
+def outcome_of(shown: Cardholder | None) -> Outcome:
+    """Return what became of a change of which everything shows as it shall be."""
+    if shown is not None and shown.pending:
+        return Outcome(status="submitted")
+    if shown is not None and shown.amiss:
+        return Outcome(status="refused", reason=shown.amiss)
+    return Outcome(status="confirmed")
 
 
 def _known(target: Target, change: Change, items: pl.DataFrame, outcome: Outcome) -> Result:
@@ -93,8 +100,7 @@ def _send(target: Target, change: Change, items: pl.DataFrame) -> Outcome:
         # it may have happened: look before it is sent again
         shown = target.read_one(change.key)
         if achieved(items, shown).height == items.height:
-            later = shown is not None and shown.pending
-            return Outcome(status="submitted" if later else "confirmed")
+            return outcome_of(shown)
         raise
 
 
@@ -110,11 +116,11 @@ def _seen(target: Target, change: Change, items: pl.DataFrame, outcome: Outcome)
         return Result(outcome=unknown, standing=items.clear(), down=down)
     standing = achieved(items, shown)
     if standing.height == items.height:
-        return Result(outcome=Outcome(status="confirmed"), standing=standing)
+        return Result(outcome=outcome_of(shown), standing=standing)
     if outcome.status == "confirmed":
         missing = items.height - standing.height
         reason = f"the system said it is done, but {missing} of {items.height} parts do not show"
         outcome = Outcome(status="refused", reason=reason)
     if outcome.status == "unknown" and standing.is_empty():
         outcome = Outcome(status="refused", reason=outcome.reason)
-    return Result(outcome=outcome, standing=standing)
+    return Result(outcome=outcome, standing=left(items, shown))

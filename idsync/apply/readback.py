@@ -42,13 +42,32 @@ def _stands(item: dict[str, Any], shown: Cardholder | None) -> bool:
     return bool((getattr(shown, item["ref"]) or "") == item["value_after"])
 
 
+def left(items: pl.DataFrame, shown: Cardholder | None) -> pl.DataFrame:
+    """Return what stands of *items* that went half way, as the ledger has to know it.
+
+    A grant that was to get other dates and shows neither the old ones nor the new is gone.
+    """
+    stands = achieved(items, shown)
+    dated = (pl.col("part") == "grant") & pl.col("was") & pl.col("shall")
+    nothing = pl.lit(None, items.schema["to_after"])
+    ended = items.filter(dated).with_columns(
+        shall=pl.lit(False), from_after=nothing, to_after=nothing
+    )
+    lost = achieved(ended, shown)
+    identity = ["kind", "ref", "from_before", "to_before"]
+    lost = lost.join(stands.filter(dated), on=identity, how="anti", nulls_equal=True)
+    return pl.concat([stands, lost])
+
+
 def takes_away(items: pl.DataFrame) -> bool:
     """Return whether the change is one whose success is never taken on the system's word."""
+    again = pl.col("part") == "again"
     removed = (pl.col("part") == "grant") & pl.col("was")
     suspended = pl.col("value_after") == "suspended"
-    return not items.filter(removed | suspended).is_empty()
+    return not items.filter(removed | suspended | again).is_empty()
 
 
 def gives(items: pl.DataFrame) -> bool:
-    """Return whether the change opens something that was closed."""
-    return not items.filter(pl.col("effect") == "gaining").is_empty()
+    """Return whether the change opens something that was closed, or may do so again."""
+    again = (pl.col("part") == "again") & ~pl.col("confirmed")
+    return not items.filter((pl.col("effect") == "gaining") | again).is_empty()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from idsync.apply.readback import achieved
+from idsync.apply.readback import achieved, left
 from idsync.apply.retry import patiently
 from idsync.errors import ConfigError, ConnectorError
 from idsync.model import Outcome
@@ -56,11 +56,11 @@ def _settle(
     if shown is not None and shown.amiss and operation.state == "submitted":
         # what is shown is how it shall be: it is idsync's own, and the next plan sends it again
         refused = Outcome(status="refused", reason=shown.amiss)
-        standing = achieved(operation.items, shown)
+        standing = left(operation.items, shown)
         state.journal.settle_part(operation.id, refused, standing, clock())
         return
-    standing = achieved(operation.items, shown)
-    happened = standing.height == operation.items.height
+    happened = achieved(operation.items, shown).height == operation.items.height
+    standing = operation.items if happened else left(operation.items, shown)
     outcome = Outcome(
         status="confirmed" if happened else "refused",
         reason="seen afterwards" if happened else "seen afterwards not to have happened as a whole",

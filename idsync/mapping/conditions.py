@@ -101,7 +101,7 @@ def _test(field: str, value: Any) -> Condition:  # noqa: ANN401
     wanted, name = _type(field)
     if not values or not all(type(one) in wanted for one in values):
         raise ValueError(f"{field} takes {name}, or a list of them")
-    return Test(field, "one_of", values)
+    return Test(field, "one_of", tuple(dict.fromkeys(values)))
 
 
 def _type(field: str) -> tuple[tuple[type, ...], str]:
@@ -131,7 +131,7 @@ def _glob(field: str, operand: Any) -> Test:  # noqa: ANN401
     patterns = tuple(operand) if isinstance(operand, list) else (operand,)
     if not patterns or not all(isinstance(one, str) for one in patterns):
         raise ValueError(f'{field} glob takes a text with * and ?: {{ glob = "*lärare*" }}')
-    return Test(field, "glob", patterns)
+    return Test(field, "glob", tuple(dict.fromkeys(patterns)))
 
 
 # ── evaluation ──────────────────────────────────────────────────────────────────────────

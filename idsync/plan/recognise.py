@@ -56,7 +56,7 @@ def recognise(
     concerned = wished.gather(claims["person"]) | claims["linked"] | claims["exists"]
     claims = claims.filter(concerned)
     strangers = _strangers(claims, there, cardholders, people)
-    claims = claims.with_columns(reason=_doubt(claims, tied, sharing, strangers, key))
+    claims = claims.with_columns(reason=_doubt(claims, links, sharing, strangers, key))
     doubtful = claims["reason"].is_not_null()
     trusted = claims.filter(~doubtful)
     return Known(
@@ -110,12 +110,12 @@ def _sharing(people: People, claims: pl.DataFrame, key: str) -> pl.Series:
 
 
 def _doubt(
-    claims: pl.DataFrame, tied: pl.DataFrame, sharing: pl.Series, strangers: pl.Series, name: str
+    claims: pl.DataFrame, links: pl.DataFrame, sharing: pl.Series, strangers: pl.Series, name: str
 ) -> pl.Series:
     """Why a person's key cannot be trusted to be theirs; null where it can."""
     fresh = ~pl.col("linked")
     untied = claims.filter(fresh)["key"]
-    taken = untied.filter(untied.is_in(tied["key"].implode()))
+    taken = untied.filter(untied.is_in(links["key"].implode()))
     return claims.select(
         reason=pl.when(pl.col("key").is_null())
         .then(pl.lit(f"has no {name}: the system cannot know them"))

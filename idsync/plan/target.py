@@ -276,9 +276,11 @@ class _Stage:
 
     def _again(self, managed: pl.DataFrame) -> pl.DataFrame:
         """Items that send again what does not hold as the system shows it."""
-        records = self._records(managed)
+        frozen = self.known.mask(self.frozen).gather(managed["person"])
+        records = self._records(managed.filter(~frozen))
         amiss = self.holdings.cardholders["amiss"].gather(records["holder"]).fill_null("")
-        rows = records.with_columns(amiss.alias("because")).filter(amiss != "").unique("key")
+        rows = records.with_columns(amiss.alias("because")).filter(amiss != "")
+        rows = rows.sort("key", "because").unique("key", keep="first")
         revoked = self.known.mask(self.revoked).gather(rows["person"])
         return items(
             rows.select("person_id", "key", "because", confirmed=revoked),
@@ -366,10 +368,10 @@ class _Stage:
         there = self.known.there
         if not there["person"].is_duplicated().any():
             return there
-        said = self.holdings.cardholders.select(names)[there["holder"]]
-        return there.hstack(said).sort("person", *names).unique("person", keep="first").select(
-            "person", "holder"
-        )  # fmt: skip
+        if names:
+            there = there.hstack(self.holdings.cardholders.select(names)[there["holder"]])
+        ordered = there.sort("person", *names, "holder")
+        return ordered.unique("person", keep="first").select("person", "holder")
 
 
 def _rights(desired: Desired, target: str, held: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:

@@ -29,7 +29,7 @@ class Wanted:
     grants: person, right, begin, end, valid_from, as `interval` makes them. due: person,
     right, at, action: what the system cannot do by itself on the day (begins, ends).
     refused: person, ref, reason: what it cannot hold. kept: person, right: of that, what
-    is held stays as it is, for nobody loses a right because its end has no place.
+    is held stays as it is: nobody loses a right because it cannot be written anew.
     """
 
     grants: pl.DataFrame
@@ -51,8 +51,11 @@ def wanted_in(
     """Return what of *given* can be held; *able* says by person whose wishes count at all."""
     capabilities = target.capabilities
     grants = given.filter(able.gather(given["person"]))
+    without_card = _without_card(target, grants, known, holdings)
+    cardless = known.mask(without_card["person"]).gather(grants["person"])
+    kept = [grants.filter(cardless).select("person", "right")]
     refused = [
-        _without_card(target, grants, known, holdings),
+        without_card,
         _newcomers_that_do_not_fit(target, desired, grants, known, holdings),
     ]
     for unfit in refused:
@@ -63,7 +66,8 @@ def wanted_in(
         reason = CROOKED.format(step=capabilities.granularity)
         named = crooked.join(desired.rights, on="right")
         refused.append(named.select("person", "ref", reason=pl.lit(reason)))
-    due = [_begins(waiting)]
+    there = known.mask(known.there["person"])
+    due = [_begins(waiting), _ends(crooked.filter(there.gather(crooked["person"])))]
     if not capabilities.dated_grants:
         begun = pl.col("valid_from") <= instant
         due += [_begins(grants.filter(~begun)), _ends(grants)]
@@ -74,7 +78,7 @@ def wanted_in(
         grants=grants.select("person", "right", *interval(instant)),
         due=pl.concat([pl.DataFrame(schema=DUE), *due]),
         refused=pl.concat([pl.DataFrame(schema=REFUSED), *refused]),
-        kept=crooked.select("person", "right"),
+        kept=pl.concat([*kept, crooked.select("person", "right")]),
     )
 
 

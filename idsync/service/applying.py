@@ -60,6 +60,8 @@ class Run:
                 "written": done.written, "confirmed": done.confirmed, "unknown": done.unknown,
                 "submitted": done.submitted, "refused": done.refused, "set_aside": refused,
             }  # fmt: skip
+            if done.reason:
+                counts["reason"] = done.reason
         return told | {
             "format": "idsync.run/1",
             "outcome": self.outcome,

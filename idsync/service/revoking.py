@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +13,7 @@ from idsync.apply import Work, carry_out
 from idsync.config import Config, connect_target
 from idsync.errors import IdsyncError
 from idsync.mapping.correlate import People
+from idsync.model import Cardholder
 from idsync.plan.document import ordered_changes
 from idsync.plan.given import Orders
 from idsync.plan.holdings import Holdings
@@ -82,6 +83,18 @@ def keys_of(config: Config, state: State, people: People, name: str, person_id: 
     return list(dict.fromkeys(keys))
 
 
+def _shown(found: Sequence[Cardholder | None]) -> tuple[str, str]:
+    """What the records of somebody say, where nothing is left to send: outcome and reason."""
+    there = [holder for holder in found if holder is not None]
+    for holder in there:
+        if holder.amiss:
+            return "refused", holder.amiss
+    for holder in there:
+        if holder.pending:
+            return "submitted", holder.pending
+    return ("confirmed" if there else "nothing"), ""
+
+
 def _close_in(
     config: Config,
     state: State,
@@ -125,8 +138,10 @@ def _close_in(
         doubt = planned.refusals.filter(pl.col("person_id") == person_id)["reason"].to_list()
         if doubt and held.cardholders.height:
             return Closed(target=name, outcome="refused", at=clock(), reason=doubt[0])
-        outcome = "confirmed" if held.cardholders.height else "nothing"
-        return Closed(target=name, outcome=outcome, at=clock(), offline_hours=offline)
+        outcome, reason = _shown(found)
+        return Closed(
+            target=name, outcome=outcome, at=clock(), reason=reason, offline_hours=offline
+        )
     result = done[name]
     reason = result.problems[0][1] if result.problems else ""
     outcome = "refused" if result.refused else "unknown"

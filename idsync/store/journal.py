@@ -72,11 +72,10 @@ class Journal:
         """
         settled = outcome.status
         values = {"state": settled, "reason": outcome.reason, "outcome_at": now.isoformat()}
-        if settled == "refused":
-            values |= {
-                "items": _packed(standing),
-                "state": "refused" if standing.is_empty() else "partly",
-            }
+        if settled != "unknown":  # of what is unknown, all that was intended is remembered
+            values["items"] = _packed(standing)
+        if settled == "refused" and not standing.is_empty():
+            values["state"] = "partly"
         with self._engine.begin() as connection:
             connection.execute(update(journal).where(journal.c.id == number).values(values))
 
@@ -136,7 +135,10 @@ class Journal:
 
     def adopt(self, connection: Connection, target: str, rows: pl.DataFrame) -> None:
         """Make the grants *rows* (of LEDGER) idsync's own, without a write to the target."""
-        ledger = pl.concat([self.ledger(target), rows.select(*LEDGER)])
+        known = self._frames.load(
+            f"ledger:{target}", LEDGER
+        )  # what is not summed up yet comes later
+        ledger = pl.concat([known, rows.select(*LEDGER)])
         identity = ["target", "key", "kind", "ref", "valid_from", "valid_to"]
         self._frames.save(
             connection, f"ledger:{target}", ledger.unique(identity, maintain_order=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -375,11 +374,8 @@ def test_an_import_that_is_not_licensed_is_told(fake: FakeArx, target: ArxTarget
 # ── the page ────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_page_names_every_setting_and_its_example_is_one() -> None:
+def test_the_example_of_the_page_is_one() -> None:
     page = (Path(__file__).parents[2] / "docs" / "targets" / "arx.md").read_text(encoding="utf-8")
-    rows = page.split("| --- | --- | --- |\n")[1].split("\n\n")[0].splitlines()
-    named = {key for row in rows for key in re.findall(r"`(\w+)`", row.split("|")[1])}
-    assert named == set(ArxTarget.Config.model_fields)
     [table] = tomllib.loads(page.split("```toml\n")[1].split("```")[0])["targets"].values()
     shared = {"type", "controller", "key", "release"}
     config = ArxTarget.Config.model_validate({k: v for k, v in table.items() if k not in shared})
