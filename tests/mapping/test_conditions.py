@@ -173,3 +173,13 @@ def test_a_wrong_condition_is_refused_in_words(when: dict[str, Any], said: str) 
 )
 def test_a_condition_can_be_said_in_words(when: dict[str, Any], said: str) -> None:
     assert words(parse(when)) == said
+
+
+@pytest.mark.parametrize(
+    "when",
+    [{"member_of": ["g", "g"]}, {"has_training": ["b", "b"]}, {"title": {"glob": ["a*", "a*"]}}],
+)
+def test_a_value_written_twice_is_one(when: dict[str, Any]) -> None:
+    condition = parse(when)
+    assert isinstance(condition, conditions.Test)
+    assert len(condition.values) == 1

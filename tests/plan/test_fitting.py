@@ -236,3 +236,29 @@ def test_capabilities_of_every_kind_plan_nothing_twice() -> None:
     for able in (Capabilities(dated_grants=True), Capabilities(dated_grants=False)):
         city = City(persons=[person(1)], jobs=[job(1)], target=replace(HALL, capabilities=able))
         assert city.after(city.plan()).plan().items.is_empty()
+
+
+def test_nobody_loses_a_right_because_no_card_is_shown() -> None:
+    city = City(
+        persons=[person(1)], jobs=[job(1)], holders=[holder(1, grant(ENTRE))], links=links(1),
+        owned=owned((1, grant(ENTRE))), target=ON_CARDS,
+    )  # fmt: skip
+    assert grants_of(city.plan()) == []
+    assert told(city.plan()) == [("id-1", "has no card")]
+
+
+def test_what_is_amiss_with_somebody_who_cannot_be_told_is_left() -> None:
+    held = replace(holder(1, grant(ENTRE)), amiss="a card lacks a right")
+    city = City(
+        persons=[person(1)], jobs=[job(1)], holders=[held], links=links(1), frozen=["id-1"],
+    )  # fmt: skip
+    assert city.plan().items.is_empty()
+
+
+def test_an_end_that_has_no_place_is_done_on_its_day() -> None:
+    city = City(
+        persons=[person(1)], jobs=[job(1, valid_to=NOON)], holders=[holder(1, grant(ENTRE))],
+        links=links(1), owned=owned((1, grant(ENTRE))), target=hall(granularity="day"),
+    )  # fmt: skip
+    assert city.plan().due.rows() == [(NOON, "id-1", "access", "ENTRÉ", "ends")]
+    assert grants_of(replace(city, now=NOON).plan()) == [("n1", "ENTRÉ", True, False)]

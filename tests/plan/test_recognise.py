@@ -17,6 +17,7 @@ from tests.plan.examples import (
     HALL,
     KITCHEN,
     City,
+    brief,
     catalogue,
     given_to,
     grant,
@@ -183,3 +184,19 @@ def test_a_protected_person_revoked_without_a_link_is_hidden_at_once() -> None:
     assert suspended(plan.items) == ["n1"]
     assert "Person id-1" in plan.items["value_after"].to_list()
     assert city.after(plan).plan().items.is_empty()
+
+
+def test_two_records_of_one_key_are_planned_where_nothing_is_released() -> None:
+    twins = [holder(1), holder(1, native_id="x2")]
+    city = City(persons=[person(1)], jobs=[job(1)], holders=twins, target=replace(HALL, release=()))
+    assert ("n1", "grant", "ENTRÉ", False, True) in brief(city.plan().items)
+
+
+def test_every_key_that_was_ever_linked_is_its_persons() -> None:
+    two = pl.concat(
+        [links(9).with_columns(key=pl.lit("n1")), links(9).with_columns(key=pl.lit("n2"))]
+    )
+    record = Cardholder(key="n2", native_id="x2", grants=(grant(KITCHEN),))
+    city = City(persons=[person(2)], jobs=[job(2)], holders=[record], links=two)
+    assert "id-2" not in city.plan().items["person_id"].to_list()
+    assert reasons(city) == [("id-2", "their")]
