@@ -54,6 +54,16 @@ def attribute_items(
     )  # fmt: skip
 
 
+def first_records(there: pl.DataFrame, cardholders: pl.DataFrame, names: list[str]) -> pl.DataFrame:
+    """person, holder: one record each; where several carry one key, always the same one."""
+    if not there["person"].is_duplicated().any():
+        return there
+    if names:
+        there = there.hstack(cardholders.select(names)[there["holder"]])
+    ordered = there.sort("person", *names, "holder")
+    return ordered.unique("person", keep="first").select("person", "holder")
+
+
 @lru_cache(maxsize=2)
 def protected(people: People) -> pl.Series:
     """Return the rows of those who are shown by an alias; an unknown mark protects too."""

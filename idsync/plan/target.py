@@ -13,7 +13,12 @@ import polars as pl
 from idsync.mapping.correlate import People
 from idsync.mapping.rules import Desired
 from idsync.mapping.times import ALWAYS, NEVER, microseconds
-from idsync.plan.attributes import attribute_items, protected, shown_attributes
+from idsync.plan.attributes import (
+    attribute_items,
+    first_records,
+    protected,
+    shown_attributes,
+)
 from idsync.plan.because import with_reasons
 from idsync.plan.difference import difference
 from idsync.plan.fitting import values_that_fit
@@ -296,7 +301,8 @@ class _Stage:
         unknown = self.known.unknown.with_columns(ref=pl.lit(""))
         people = unknown.filter(wishing.gather(unknown["person"]))
         rights = blocked.join(self.keys, on="person").with_columns(reason=pl.lit(BLOCKED))
-        beyond = self._named(self.beyond).join(self.keys, on="person")
+        wished = self.beyond.filter(self._able().gather(self.beyond["person"]))
+        beyond = self._named(wished).join(self.keys, on="person")
         beyond = beyond.with_columns(
             reason=pl.concat_str(pl.lit("this system holds no "), "kind", pl.lit(" rights"))
         )
@@ -352,7 +358,7 @@ class _Stage:
             (wishing.gather(managed["person"]) | (hidden & managed["exists"]))
             & ~self.known.mask(self.frozen).gather(managed["person"])
         )
-        records = self._first_records(names)
+        records = first_records(self.known.there, self.holdings.cardholders, names)
         differing = attribute_items(
             self.target.name,
             names,
@@ -362,16 +368,6 @@ class _Stage:
             lengths=capabilities.lengths,
         )
         return values_that_fit(differing, self.holdings.cardholders, capabilities)
-
-    def _first_records(self, names: list[str]) -> pl.DataFrame:
-        """person, holder: one record each; where several carry one key, always the same one."""
-        there = self.known.there
-        if not there["person"].is_duplicated().any():
-            return there
-        if names:
-            there = there.hstack(self.holdings.cardholders.select(names)[there["holder"]])
-        ordered = there.sort("person", *names, "holder")
-        return ordered.unique("person", keep="first").select("person", "holder")
 
 
 def _rights(desired: Desired, target: str, held: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
