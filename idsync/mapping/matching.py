@@ -152,6 +152,12 @@ def _classes(
     """What the tests *mine* say of each class of values, and the class of each employment."""
     names = [numbers[test] for test in mine]
     values = facts.select(columns)
+    if len(columns) == 1 and [test.field in ("member_of", "has_training") for test in mine] == [
+        True
+    ]:
+        # whether somebody is in one group is its own answer
+        outcomes = pl.DataFrame({names[0]: [False, True, None]}, schema={names[0]: pl.Boolean})
+        return outcomes, values.to_series().cast(pl.UInt32).fill_null(2)
     told = values.unique().with_columns(expression(test).alias(numbers[test]) for test in mine)
     outcomes = told.select(names).unique()
     classes = told.join(outcomes.with_row_index("class"), on=names, nulls_equal=True)

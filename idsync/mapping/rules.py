@@ -105,15 +105,8 @@ def _windows(
     """person, employment, rule, profile, certain, valid_from, valid_to for each pair."""
     leads, suspensions = _leads(catalogue), _suspensions(catalogue)
     begins = {f"begin_{days}": shifted("instant", -days, zone, ALWAYS) for days in leads}
-    leaves = {f"leave_{days}": shifted("instant", days, zone, NEVER) for days in suspensions}
-    on_leave = pl.col("leave_from").is_not_null()
-    times = (
-        facts.select(
-            valid_to=micro("valid_to", NEVER),
-            back=pl.when(on_leave).then(micro("leave_to", NEVER)).otherwise(NEVER),
-        )
-        .hstack(moved(facts["valid_from"], begins))
-        .hstack(moved(facts["leave_from"], leaves))
+    times = facts.select(valid_to=micro("valid_to", NEVER)).hstack(
+        moved(facts["valid_from"], begins)
     )
     newcomer = newcomer_until(facts["valid_from"], catalogue, zone)
     row = pairs["employment"]
@@ -122,7 +115,7 @@ def _windows(
         *_constants(catalogue)[pairs["rule"]].get_columns(),
         **{name: times[name].gather(row) for name in times.columns},
     ).with_columns(valid_from=by_switch("lead", "begin", leads))
-    windows = _with_leave(windows, suspensions).select(
+    windows = _with_leave(windows, facts, zone, suspensions).select(
         "person", "employment", "rule", "profile", "certain", "valid_from", "valid_to"
     )
     return narrowed(windows, newcomer, people, catalogue, now, zone)
@@ -151,20 +144,30 @@ def _constants(catalogue: Catalogue) -> pl.DataFrame:
     )
 
 
-def _with_leave(windows: pl.DataFrame, suspensions: Sequence[int]) -> pl.DataFrame:
+def _with_leave(
+    windows: pl.DataFrame, facts: pl.DataFrame, zone: ZoneInfo, suspensions: Sequence[int]
+) -> pl.DataFrame:
     """Cut the leave out where the profile suspends: a window before it and one after."""
     if not suspensions:
         return windows
-    windows = windows.with_columns(leave=by_switch("suspend", "leave", suspensions))
-    split = windows.select(
-        pl.col("suspend").is_not_null()
-        & (pl.col("leave") < pl.min_horizontal("back", "valid_to"))
-        & (pl.col("leave") < NEVER)
-    ).to_series()
-    cut = windows.filter(split)
-    before = cut.with_columns(valid_to=pl.col("leave"))
-    after = cut.with_columns(valid_from=pl.max_horizontal("valid_from", "back"))
-    return pl.concat([windows.filter(~split), before, after])
+    away = facts["leave_from"].is_not_null().gather(windows["employment"])
+    away = away & windows["suspend"].is_not_null()
+    mine = facts[windows.filter(away)["employment"]].select("leave_from", "leave_to")
+    leaves = {f"leave_{days}": shifted("leave_from", days, zone, NEVER) for days in suspensions}
+    told = mine.select(back=micro("leave_to", NEVER), **leaves)
+    cut = windows.filter(away).hstack(told)
+    cut = cut.with_columns(leave=by_switch("suspend", "leave", suspensions))
+    split = cut.select(pl.col("leave") < pl.min_horizontal("back", "valid_to")).to_series()
+    parts = cut.filter(split)
+    before = parts.with_columns(valid_to=pl.col("leave"))
+    after = parts.with_columns(valid_from=pl.max_horizontal("valid_from", "back"))
+    columns = windows.columns
+    return pl.concat(
+        [
+            windows.filter(~away),
+            *(some.select(columns) for some in (cut.filter(~split), before, after)),
+        ]
+    )
 
 
 def _spelled(catalogue: Catalogue) -> pl.DataFrame:
