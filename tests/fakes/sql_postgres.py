@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from idsync.model import Cardholder
-from tests.servers.postgres_session import Postgres
+from tests.servers.postgres import Database
 
 TABLES = (
     'CREATE SCHEMA "Från HR"',
@@ -30,18 +30,14 @@ TABLES = (
 class PostgresRows:
     """Rights as rows, without a primary key; one end is an instant, the other a local time."""
 
-    def __init__(self, server: Postgres) -> None:
-        self.server = server
+    def __init__(self, database: Database) -> None:
+        self.database = database
         for statement in TABLES:
-            server.run(statement)
-
-    def drop(self) -> None:
-        self.server.run('DROP SCHEMA "Från HR" CASCADE')
-        self.server.run("DROP TYPE spärr")
+            database.run(statement)
 
     def description(self, **more: Any) -> dict[str, Any]:
         return {
-            "url": self.server.url(),
+            "url": self.database.url(),
             "password": {"env": "PASSAGE_PASSWORD"},
             "db_schema": "Från HR",
             "table": "Personer",
@@ -71,7 +67,7 @@ class PostgresRows:
 
     def by_hand(self, wanted: Cardholder) -> None:
         """Write as a local administrator would."""
-        run, people = self.server.run, '"Från HR"."Personer"'
+        run, people = self.database.run, '"Från HR"."Personer"'
         found = run(f'SELECT "Id" FROM {people} WHERE "Anstnr" = ?', wanted.key)
         if not found:
             new = (

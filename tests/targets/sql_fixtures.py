@@ -1,4 +1,4 @@
-"""What the tests of the sql target share, as a plugin: a maker of targets, and a real server."""
+"""What the tests of the sql target share, as a plugin: a maker of targets."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from typing import Any
 import pytest
 
 from idsync.targets.sql import SqlTarget
-from tests.servers import postgres_session as server
-from tests.servers.slapd import Certificates
+from tests.servers.postgres import OWNER, PASSWORDS
 
 
 @pytest.fixture
 def sql_target(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., SqlTarget]]:
     """Make targets of a description, closed at the end."""
-    monkeypatch.setenv("PASSAGE_PASSWORD", server.PASSWORD)
+    monkeypatch.setenv("PASSAGE_PASSWORD", PASSWORDS[OWNER])
     made: list[SqlTarget] = []
 
     def make(description: dict[str, Any]) -> SqlTarget:
@@ -25,18 +24,3 @@ def sql_target(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., SqlTar
     yield make
     for one in made:
         one.close()
-
-
-@pytest.fixture(scope="session")
-def sql_certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """An authority of its own and what it signed."""
-    server.required()
-    return Certificates(tmp_path_factory.mktemp("certificates"))
-
-
-@pytest.fixture(scope="session")
-def postgres(sql_certificates: Certificates) -> Iterator[server.Postgres]:
-    """One server for the whole run."""
-    running = server.Postgres(sql_certificates)
-    yield running
-    running.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,9 @@ from idsync.testing.target_kit import Stranger
 from tests.fakes.documents import DocumentHabits
 from tests.fakes.sql import ALARMS, RIGHTS, Database, ListDatabase, RowsDatabase
 from tests.fakes.sql_postgres import PostgresRows
-from tests.servers.postgres_session import Postgres
+from tests.servers.postgres import Database as PostgresDatabase
 
-pytest_plugins = ("tests.targets.sql_fixtures",)
+pytest_plugins = ("tests.servers.postgres_fixtures", "tests.targets.sql_fixtures")
 
 Make = Callable[..., SqlTarget]
 
@@ -70,12 +70,11 @@ class TestJoinedListAnsweredLater(SqlContract):
         self.job.process()
 
 
+@pytest.mark.postgres
 class TestPostgresql(SqlContract):
     @pytest.fixture
-    def database(self, postgres: Postgres) -> Iterator[PostgresRows]:
-        tables = PostgresRows(postgres)
-        yield tables
-        tables.drop()
+    def database(self, postgres_database: PostgresDatabase) -> PostgresRows:
+        return PostgresRows(postgres_database)
 
     @pytest.fixture
     def outage(self, database: PostgresRows, sql_target: Make) -> SqlTarget:

@@ -14,20 +14,18 @@ from idsync.model import Cardholder, Change, Grant
 from idsync.targets.sql import SqlTarget
 from idsync.testing.cardholders import holding, only, refs
 from tests.fakes.sql_postgres import PostgresRows
-from tests.servers.postgres_session import DATABASE, OTHER_ADDRESS, Postgres
-from tests.servers.slapd import Certificates
+from tests.servers.postgres import OTHER_ADDRESS, OWNER, PASSWORDS, ROOT, Database
 
-pytest_plugins = ("tests.targets.sql_fixtures",)
+pytest_plugins = ("tests.servers.postgres_fixtures", "tests.targets.sql_fixtures")
+pytestmark = pytest.mark.postgres
 
 Make = Callable[..., SqlTarget]
 ASA = Cardholder(key="1001", display_name="Åsa Öberg")
 
 
 @pytest.fixture
-def tables(postgres: Postgres) -> Iterator[PostgresRows]:
-    made = PostgresRows(postgres)
-    yield made
-    made.drop()
+def tables(postgres_database: Database) -> PostgresRows:
+    return PostgresRows(postgres_database)
 
 
 @pytest.fixture
@@ -36,12 +34,13 @@ def target(tables: PostgresRows, sql_target: Make) -> SqlTarget:
 
 
 @pytest.fixture
-def limited(postgres: Postgres) -> Iterator[str]:
+def limited(postgres_database: Database) -> Iterator[str]:
     """A user who may log in with the same password, and read nothing."""
-    postgres.run("CREATE ROLE limited LOGIN PASSWORD 'lösen för idsync'")
+    run = postgres_database.run
+    run(f"CREATE ROLE limited LOGIN PASSWORD '{PASSWORDS[OWNER]}'", user=ROOT)
     yield "limited"
-    postgres.run("DROP OWNED BY limited")
-    postgres.run("DROP ROLE limited")
+    run("DROP OWNED BY limited", user=ROOT)
+    run("DROP ROLE limited", user=ROOT)
 
 
 # ── why it does not work: one sentence each ─────────────────────────────────────────────
@@ -62,14 +61,14 @@ def told(make: Make, tables: PostgresRows, kind: type[ConnectorError], **change:
 def test_what_is_wrong_is_told_apart(
     tables: PostgresRows, sql_target: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = tables.server
+    database = tables.database
     monkeypatch.setenv("WRONG", "fel lösen")
     sentences = [
         told(sql_target, tables, Denied, password={"env": "WRONG"}),
-        told(sql_target, tables, Unavailable, url=server.url(database="annan")),
-        told(sql_target, tables, Unavailable, url=server.url(host="nowhere.invalid"),
-             ca_file=str(server.folder / "data" / "good.pem")),
-        told(sql_target, tables, Unavailable, url=f"postgresql://idsync@127.0.0.1:9/{DATABASE}"),
+        told(sql_target, tables, Unavailable, url=database.server.url("annan")),
+        told(sql_target, tables, Unavailable, url=database.url(host="nowhere.invalid"),
+             ca_file=str(database.server.certificates.ca)),
+        told(sql_target, tables, Unavailable, url="postgresql://idsync@127.0.0.1:9/passage"),
         told(sql_target, tables, Unavailable, table="Personal"),
     ]  # fmt: skip
     wanted = (
@@ -81,8 +80,8 @@ def test_what_is_wrong_is_told_apart(
 
 
 def test_a_missing_privilege_is_named(tables: PostgresRows, sql_target: Make, limited: str) -> None:
-    run = tables.server.run
-    target = sql_target(tables.description(url=tables.server.url(limited)))
+    run = tables.database.run
+    target = sql_target(tables.description(url=tables.database.url(limited)))
     run('GRANT USAGE ON SCHEMA "Från HR" TO limited')
     with pytest.raises(Denied, match="lacks a privilege"):
         list(target.read())
@@ -100,17 +99,16 @@ def test_a_missing_privilege_is_named(tables: PostgresRows, sql_target: Make, li
     target.put(Change(before=before, after=replace(holding(before), status="suspended")))
 
 
-def test_only_the_named_authority_is_trusted(
-    tables: PostgresRows, sql_target: Make, sql_certificates: Certificates
-) -> None:
-    good = sql_target(tables.description(ca_file=str(sql_certificates.ca)))
+def test_only_the_named_authority_is_trusted(tables: PostgresRows, sql_target: Make) -> None:
+    certificates = tables.database.server.certificates
+    good = sql_target(tables.description(ca_file=str(certificates.ca)))
     assert good.check().startswith("postgresql ")
-    wrong = told(sql_target, tables, Unavailable, ca_file=str(sql_certificates.other_ca))
+    wrong = told(sql_target, tables, Unavailable, ca_file=str(certificates.other_ca))
     assert "not trusted: check ca_file" in wrong
-    missing = told(sql_target, tables, Unavailable, ca_file=str(sql_certificates.folder / "none"))
+    missing = told(sql_target, tables, Unavailable, ca_file=str(certificates.folder / "none"))
     assert "ca_file cannot be read" in missing
-    elsewhere = tables.server.url(host=OTHER_ADDRESS)
-    other = told(sql_target, tables, Unavailable, url=elsewhere, ca_file=str(sql_certificates.ca))
+    elsewhere = tables.database.url(host=OTHER_ADDRESS)
+    other = told(sql_target, tables, Unavailable, url=elsewhere, ca_file=str(certificates.ca))
     assert "certificate is another host's" in other
 
 
@@ -130,16 +128,10 @@ def test_a_missing_secret_is_a_matter_of_configuration(
 
 
 def test_a_statement_that_waits_too_long_is_unavailable(
-    tables: PostgresRows, sql_target: Make, postgres: Postgres
+    tables: PostgresRows, sql_target: Make
 ) -> None:
-    import psycopg
-
-    from tests.servers.postgres_session import PASSWORD, USER
-
     target = sql_target(tables.description(deadline_s=1))
-    with psycopg.connect(
-        host="127.0.0.1", port=postgres.port, user=USER, password=PASSWORD, dbname=DATABASE
-    ) as other:
+    with tables.database.connect() as other, other.transaction():
         other.execute('LOCK TABLE "Från HR"."Personer"')
         with pytest.raises(Unavailable):
             target.put(Change(before=None, after=ASA))
@@ -167,18 +159,18 @@ def test_of_two_rows_that_are_the_same_in_every_column_one_goes(
     tables: PostgresRows, target: SqlTarget
 ) -> None:
     tables.by_hand(replace(ASA, grants=(Grant(ref="FSK-ENTRE"), Grant(ref="FSK-ENTRE"))))
-    tables.server.run('UPDATE "Från HR"."Rätt" SET "Schema" = 9')
+    tables.database.run('UPDATE "Från HR"."Rätt" SET "Schema" = 9')
     before = only(target, "1001")
     assert len(before.grants) == 2
     for _ in range(2):
         target.put(Change(before=before, after=holding(before)))
-        assert tables.server.run('SELECT "Schema" FROM "Från HR"."Rätt"') == [(9,)]
+        assert tables.database.run('SELECT "Schema" FROM "Från HR"."Rätt"') == [(9,)]
 
 
 def test_a_key_in_a_column_of_whole_numbers_is_exact(
     tables: PostgresRows, target: SqlTarget
 ) -> None:
-    tables.server.run(
+    tables.database.run(
         'ALTER TABLE "Från HR"."Personer" ALTER "Anstnr" TYPE integer USING "Anstnr"::integer'
     )
     target.put(Change(before=None, after=holding(ASA, "FSK-ENTRE")))
@@ -193,7 +185,7 @@ def test_a_key_in_a_column_of_whole_numbers_is_exact(
 def test_keys_that_the_database_takes_for_one_are_refused(
     tables: PostgresRows, target: SqlTarget
 ) -> None:
-    run = tables.server.run
+    run = tables.database.run
     run("CREATE COLLATION IF NOT EXISTS lax (provider=icu, locale='und-u-ks-level2', "
         "deterministic=false)")  # fmt: skip
     run('ALTER TABLE "Från HR"."Personer" ALTER "Anstnr" TYPE text COLLATE lax')
@@ -210,11 +202,11 @@ def test_a_finer_instant_than_the_form_is_not_read_as_a_coarser(
     tables: PostgresRows, target: SqlTarget
 ) -> None:
     tables.by_hand(replace(ASA, grants=(Grant(ref="FSK-ENTRE"),)))
-    tables.server.run('UPDATE "Från HR"."Rätt" SET "Från" = \'2031-03-03 12:00:00.5+01\'')
+    tables.database.run('UPDATE "Från HR"."Rätt" SET "Från" = \'2031-03-03 12:00:00.5+01\'')
     with pytest.raises(ConnectorError, match=r"dates\.format"):
         list(target.read())
     target.put(Change(before=ASA, after=replace(ASA, status="suspended")))
-    assert tables.server.run('SELECT "Spärr" FROM "Från HR"."Personer"') == [("ja",)]
+    assert tables.database.run('SELECT "Spärr" FROM "Från HR"."Personer"') == [("ja",)]
 
 
 def test_a_read_is_of_one_moment(tables: PostgresRows, target: SqlTarget) -> None:
