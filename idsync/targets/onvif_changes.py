@@ -233,10 +233,11 @@ class Changes:
     def _shared(self, work: _Work) -> list[Link]:
         """Return what some card holds now that shall stay, and that every card shall hold.
 
-        What no card holds any more was taken away since it was planned: it stays away.
+        A change names what it changes and not what stays. What no card holds any more was
+        taken away since it was planned: it stays away.
         """
-        stays = set(work.change.after.grants) - set(work.change.added)
-        found = {link for card in work.cards for link in card.links if link.grant in stays}
+        goes = set(work.change.removed)
+        found = {link for card in work.cards for link in card.links if link.grant not in goes}
         alone = [
             link
             for link in found
