@@ -72,7 +72,8 @@ class Journal:
         """
         settled = outcome.status
         values = {"state": settled, "reason": outcome.reason, "outcome_at": now.isoformat()}
-        if settled != "unknown":  # of what is unknown, all that was intended is remembered
+        # of what is unknown, all that was intended is remembered
+        if settled == "refused" or (settled != "unknown" and standing.height):
             values["items"] = _packed(standing)
         if settled == "refused" and not standing.is_empty():
             values["state"] = "partly"
