@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo
@@ -37,23 +37,33 @@ def _name(word: str) -> str:
 
 
 def _state(url: str, info: ValidationInfo) -> str:
-    """Return *url* with the path of an SQLite file made absolute."""
+    """Return *url* with every path in it made absolute: of an SQLite file, of certificates."""
+    folder: Path = (info.context or {}).get("folder", Path())
     if url.startswith("sqlite:///") and len(url) > len("sqlite:///"):
-        folder: Path = (info.context or {}).get("folder", Path())
         return f"sqlite:///{(folder / url.removeprefix('sqlite:///')).absolute()}"
     if url.startswith("postgresql://"):
         try:
             parts = urlsplit(url)
-            secret = parts.password is not None or "password" in dict(parse_qsl(parts.query))
+            secret, said = parts.password is not None, parse_qsl(parts.query)
         except ValueError:
             raise ValueError('write "postgresql://user@host/database"') from None
-        if not secret:
-            return url
-        raise ValueError(
-            "a secret never stands in this file: leave the password out, and give it in a "
-            "PostgreSQL password file (PGPASSFILE)"
-        )
+        if secret or SECRETS & {name for name, _ in said}:
+            raise ValueError(
+                "a secret never stands in this file: leave the password out, and give it in a "
+                "PostgreSQL password file (PGPASSFILE)"
+            )
+        named = [(name, _absolute(name, value, folder)) for name, value in said]
+        return url if named == said else f"{url.partition('?')[0]}?{urlencode(named)}"
     raise ValueError('write "sqlite:///var/idsync.db" or "postgresql://user@host/database"')
+
+
+SECRETS = {"password", "sslpassword"}
+FILES = ("passfile", "sslcert", "sslkey", "sslrootcert", "sslcrl")
+
+
+def _absolute(name: str, value: str, folder: Path) -> str:
+    is_path = name in FILES and (name, value) != ("sslrootcert", "system")
+    return str((folder / value).absolute()) if is_path else value
 
 
 Text: TypeAlias = Annotated[str, Field(min_length=1)]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -41,6 +42,16 @@ class Journal:
     def __init__(self, engine: Engine, frames: Frames) -> None:
         self._engine = engine
         self._frames = frames
+        self._allowed: Callable[[Connection], None] = lambda _: None
+
+    @contextmanager
+    def only_while(self, allowed: Callable[[Connection], None]) -> Iterator[None]:
+        """Within it nothing is intended, and so nothing sent, once *allowed* raises."""
+        before, self._allowed = self._allowed, allowed
+        try:
+            yield
+        finally:
+            self._allowed = before
 
     def intend(
         self, run: int, operations: Sequence[tuple[str, str, pl.DataFrame]], now: datetime
@@ -57,6 +68,7 @@ class Journal:
             for target, person, items in operations
         ]  # fmt: skip
         with self._engine.begin() as connection:
+            self._allowed(connection)
             return [
                 connection.execute(insert(journal).values(row).returning(journal.c.id)).scalar_one()
                 for row in rows

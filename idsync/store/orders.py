@@ -10,9 +10,11 @@ from sqlalchemy import Connection, Engine, insert, select, update
 
 from idsync.errors import ConfigError
 from idsync.plan.brake import HeldPart
+from idsync.store.engines import REVOKING, alone
 from idsync.store.tables import approval, revocation
 
 APPROVAL_LIVES = timedelta(hours=24)
+WAITING = ("held", "approved")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +53,7 @@ class Orders:
     def revoke(self, person_id: str, reason: str, by: str, now: datetime) -> Revocation:
         """Order it. When this returns, the order survives a power cut. Twice is one order."""
         with self._engine.begin() as connection:
+            alone(connection, REVOKING)
             standing = connection.execute(
                 select(revocation).where(
                     revocation.c.person_id == person_id, revocation.c.lifted_at.is_(None)
@@ -122,14 +125,16 @@ class Orders:
     ) -> None:
         """Do as `hold` in a transaction of the caller's."""
         waiting = {part.digest: part for part in parts}
-        states = connection.execute(select(approval.c.digest, approval.c.state))
+        # locked: an approval given meanwhile is seen here, or given on what is written here
+        query = select(approval.c.digest, approval.c.state).with_for_update()
+        states = connection.execute(query)
         known = {row.digest: row.state for row in states}
         connection.execute(
             update(approval).where(approval.c.digest.in_(list(used))).values(state="used")
         )
         connection.execute(
             update(approval)
-            .where(approval.c.state.in_(["held", "approved"]))
+            .where(approval.c.state.in_(WAITING))
             .where(approval.c.digest.not_in(list(waiting)))
             .values(state="gone")
         )
@@ -152,7 +157,7 @@ class Orders:
         """Return the parts that are held or approved and not yet used."""
         query = (
             select(approval)
-            .where(approval.c.state.in_(["held", "approved"]))
+            .where(approval.c.state.in_(WAITING))
             .order_by(approval.c.scope, approval.c.direction)
         )
         with self._engine.connect().execution_options(reads=True) as connection:
@@ -171,21 +176,23 @@ class Orders:
             ConfigError: none waits under this digest, or several do.
         """
         fitting = [part for part in self.waiting() if part.digest.startswith(start.lower())]
-        if len(start) < 8 or len(fitting) != 1:
-            several = len(start) >= 8 and len(fitting) > 1
-            raise ConfigError(
-                f"{'more than one' if several else 'no'} held part has this digest: "
-                "`idsync status` lists what waits; write at least 8 signs of its digest"
-            )
-        with self._engine.begin() as connection:
-            connection.execute(
-                update(approval)
-                .where(approval.c.digest == fitting[0].digest)
-                .values(
-                    state="approved", approved_by=by, approved_at=now.isoformat(), reason=reason
+        if len(start) >= 8 and len(fitting) == 1:
+            with self._engine.begin() as connection:
+                approved = connection.execute(
+                    update(approval)
+                    .where(approval.c.digest == fitting[0].digest)
+                    .where(approval.c.state.in_(WAITING))  # a run may have used it meanwhile
+                    .values(
+                        state="approved", approved_by=by, approved_at=now.isoformat(), reason=reason
+                    )
                 )
-            )
-        return fitting[0]
+            if approved.rowcount:
+                return fitting[0]
+        several = len(start) >= 8 and len(fitting) > 1
+        raise ConfigError(
+            f"{'more than one' if several else 'no'} held part has this digest: "
+            "`idsync status` lists what waits; write at least 8 signs of its digest"
+        )
 
     def approved(self, now: datetime) -> list[str]:
         """Return the digests that may go: approved, not used, not older than a day."""

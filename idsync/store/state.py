@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,17 +14,16 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, select, text, update
+from sqlalchemy import Connection, Engine, insert, inspect, select, update
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import StaticPool
 
 from idsync.errors import ConfigError, IntegrityError, Unavailable
+from idsync.store.engines import MAKING, alone, file_engine, memory_engine
 from idsync.store.frames import Frames
 from idsync.store.journal import Journal
 from idsync.store.orders import Orders
+from idsync.store.postgres import postgres_engine, require_every_letter, run_lock
 from idsync.store.tables import VERSION, meta, metadata, run, snapshot
-
-RUN_LOCK = 0x1D5  # any number, the same in every process
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,14 +126,11 @@ class State:
                     raise busy from None
                 yield
         elif self.engine.dialect.name == "postgresql":
-            with self.engine.connect() as connection:
-                mine = connection.execute(text("select pg_try_advisory_lock(:n)"), {"n": RUN_LOCK})
-                if not mine.scalar():
+            with run_lock(self.engine) as still_mine:
+                if still_mine is None:
                     raise busy
-                try:
+                with self.journal.only_while(still_mine):
                     yield
-                finally:
-                    connection.execute(text("select pg_advisory_unlock(:n)"), {"n": RUN_LOCK})
         else:
             yield
 
@@ -154,12 +149,20 @@ def open_state(url: str, *, create: bool = True, instance: str = "") -> State:
     Raises:
         ConfigError: the state cannot be opened or made there.
         IntegrityError: what stands there is no idsync state, is damaged, or is newer.
+        Unavailable: its database does not answer.
     """
-    file = Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
-    engine = _engine(url, file, create)
     named = instance or str(uuid5(NAMESPACE_URL, f"idsync:{socket.gethostname()}:{url}"))
+    if not url.startswith("sqlite:///"):
+        return _opened(postgres_engine(url), None, named, create)
+    file = Path(url.removeprefix("sqlite:///"))
+    if not create and not (file.exists() and file.stat().st_size):
+        return _opened(memory_engine(), file if file.exists() else None, named, create=True)
+    return _opened(file_engine(file), file, named, create)
+
+
+def _opened(engine: Engine, file: Path | None, instance: str, create: bool) -> State:
     try:
-        _prepare(engine, named)
+        there = _prepare(engine, instance, create)
     except DBAPIError as error:
         engine.dispose()
         if file is not None and "not a database" in str(error.orig):
@@ -167,67 +170,31 @@ def open_state(url: str, *, create: bool = True, instance: str = "") -> State:
         raise ConfigError(
             "the state cannot be opened: check [idsync] state, its folder and its rights"
         ) from None
-    return State(engine, file if file is not None and (create or file.exists()) else None)
+    except BaseException:
+        engine.dispose()
+        raise
+    if not there:
+        engine.dispose()
+        return _opened(memory_engine(), None, instance, create=True)
+    return State(engine, file)
 
 
-def _engine(url: str, file: Path | None, create: bool) -> Engine:
-    if file is None:
-        return create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1))
-    if not file.exists() or (not create and file.stat().st_size == 0):
-        if not create:
-            return _with_manners(
-                create_engine(
-                    "sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False}
-                )
-            )
-        _make_private(file)
-    return _with_manners(create_engine(url, connect_args={"timeout": 30}))
-
-
-def _make_private(file: Path) -> None:
-    """Make the file readable by nobody else before anything stands in it."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
-    except OSError:
-        raise ConfigError(
-            f"the state cannot be made at {file}: check [idsync] state and the rights of its folder"
-        ) from None
-
-
-def _with_manners(engine: Engine) -> Engine:
-    """Let SQLite keep what it has confirmed through a power cut, and begin writes as writes."""
-
-    @event.listens_for(engine, "connect")
-    def settings(connection: Any, _: object) -> None:  # noqa: ANN401 - SQLAlchemy's own type
-        connection.isolation_level = None
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "busy_timeout = 30000"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        if not connection.get_execution_options().get("reads"):
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
-
-
-def _prepare(engine: Engine, instance: str) -> None:
-    with engine.connect() as connection:
-        fresh = not engine.dialect.has_table(connection, meta.name)
-        if fresh and engine.dialect.name == "sqlite" and engine.dialect.get_table_names(connection):
-            raise IntegrityError("what stands at [idsync] state belongs to another program")
-    if fresh:
+def _prepare(engine: Engine, instance: str, create: bool) -> bool:
+    """Make a new state whole or not at all, if it may; tell whether there is one."""
+    with engine.connect().execution_options(reads=True) as connection:
+        there = _is_ours(connection)
+    if not there and create:
         with engine.begin() as connection:
-            metadata.create_all(connection)
-            connection.execute(
-                insert(meta),
-                [
-                    {"name": "version", "value": str(VERSION)},
-                    {"name": "instance", "value": instance},
-                ],
-            )
-    with engine.connect() as connection:
+            alone(connection, MAKING)
+            if not _is_ours(connection):  # another may have made it meanwhile
+                metadata.create_all(connection)
+                known = {"version": str(VERSION), "instance": instance}
+                connection.execute(
+                    insert(meta), [{"name": name, "value": value} for name, value in known.items()]
+                )
+    elif not there:
+        return False
+    with engine.connect().execution_options(reads=True) as connection:
         version = connection.execute(select(meta.c.value).where(meta.c.name == "version")).scalar()
     if version is None or not version.isdigit():
         raise IntegrityError("what stands at [idsync] state is not an idsync state")
@@ -235,3 +202,22 @@ def _prepare(engine: Engine, instance: str) -> None:
         raise IntegrityError(
             f"the state has version {version}, this program knows {VERSION}: use the newer program"
         )
+    return True
+
+
+def _is_ours(connection: Connection) -> bool:
+    """Tell whether a state stands there; False where nothing does.
+
+    Raises:
+        IntegrityError: something else stands there.
+    """
+    if connection.dialect.name == "postgresql":
+        require_every_letter(connection)
+    found = inspect(connection)
+    tables = found.get_table_names()  # at once: another may be making them
+    if meta.name not in tables:
+        if not tables:
+            return False
+    elif set(meta.columns.keys()) <= {column["name"] for column in found.get_columns(meta.name)}:
+        return True
+    raise IntegrityError("what stands at [idsync] state belongs to another program")

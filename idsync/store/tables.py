@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     Boolean,
     Column,
+    Dialect,
     Index,
     Integer,
     LargeBinary,
@@ -12,10 +15,48 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TypeDecorator,
 )
+from sqlalchemy.types import TypeEngine
 
 VERSION = 1
 """Of the schema. An older program refuses a newer state."""
+
+
+class Word(TypeDecorator[str]):
+    """A text that keeps every sign and sorts by its bytes, in both databases.
+
+    A city's PostgreSQL sorts as its people do, where "." may count for nothing: there the
+    order is said. It takes no U+0000 either, so that is written in two signs, which do not
+    change the order.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Return the type in one of the databases."""
+        return Text(collation="C") if dialect.name == "postgresql" else self.impl_instance
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Return *value* as it is stored."""
+        if value is None or dialect.name != "postgresql":
+            return value
+        return value.replace("\x01", "\x01\x02").replace("\0", "\x01\x01")
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+        """Return what was stored as it was."""
+        if value is None or dialect.name != "postgresql":
+            return value
+        return value.replace("\x01\x01", "\0").replace("\x01\x02", "\x01")
+
+
+class Words(Word):
+    """A longer one."""
+
+    impl = Text
+    cache_ok = True
+
 
 metadata = MetaData()
 
@@ -23,42 +64,42 @@ metadata = MetaData()
 
 meta = Table(
     "meta", metadata,
-    Column("name", String, primary_key=True),
-    Column("value", Text, nullable=False),
+    Column("name", Word, primary_key=True),
+    Column("value", Words, nullable=False),
 )  # fmt: skip
 
 part = Table(
     "part", metadata,
-    Column("frame", String, primary_key=True),
+    Column("frame", Word, primary_key=True),
     Column("number", Integer, primary_key=True),
-    Column("low", String),   # smallest and largest value of the frame's first column,
-    Column("high", String),  # so that one person is found without reading the rest
+    Column("low", Word),   # smallest and largest value of the frame's first column,
+    Column("high", Word),  # so that one person is found without reading the rest
     Column("rows", Integer, nullable=False),
     Column("data", LargeBinary, nullable=False),
 )  # fmt: skip
 
 snapshot = Table(
     "snapshot", metadata,
-    Column("source", String, primary_key=True),
-    Column("accepted_at", String, nullable=False),
+    Column("source", Word, primary_key=True),
+    Column("accepted_at", Word, nullable=False),
     Column("records", Integer, nullable=False),
-    Column("content", String, nullable=False),  # digest of the records
-    Column("proof", Text, nullable=False),
-    Column("cursor", Text),
+    Column("content", Word, nullable=False),  # digest of the records
+    Column("proof", Words, nullable=False),
+    Column("cursor", Words),
 )  # fmt: skip
 
 journal = Table(
     "journal", metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("run", Integer, nullable=False),
-    Column("target", String, nullable=False),
-    Column("person_id", String, nullable=False),
-    Column("items", Text, nullable=False),  # the rows of the plan that this operation carries out
+    Column("target", Word, nullable=False),
+    Column("person_id", Word, nullable=False),
+    Column("items", Words, nullable=False),  # the rows of the plan that this operation carries out
     # intent, confirmed, submitted, partly, refused, unknown
-    Column("state", String, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("intent_at", String, nullable=False),
-    Column("outcome_at", String),
+    Column("state", Word, nullable=False),
+    Column("reason", Words, nullable=False),
+    Column("intent_at", Word, nullable=False),
+    Column("outcome_at", Word),
     Column("folded", Boolean, nullable=False),  # its effect on the ledger is in the ledger's frame
 )  # fmt: skip
 Index("journal_open", journal.c.folded, journal.c.target)
@@ -67,37 +108,37 @@ Index("journal_person", journal.c.person_id)
 revocation = Table(
     "revocation", metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("person_id", String, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("ordered_by", String, nullable=False),
-    Column("ordered_at", String, nullable=False),
-    Column("lifted_at", String),
-    Column("lifted_by", String),
-    Column("lifted_reason", Text),
+    Column("person_id", Word, nullable=False),
+    Column("reason", Words, nullable=False),
+    Column("ordered_by", Word, nullable=False),
+    Column("ordered_at", Word, nullable=False),
+    Column("lifted_at", Word),
+    Column("lifted_by", Word),
+    Column("lifted_reason", Words),
 )  # fmt: skip
 Index("revocation_person", revocation.c.person_id)
 
 approval = Table(
     "approval", metadata,
-    Column("digest", String, primary_key=True),
-    Column("scope", String, nullable=False),
-    Column("direction", String, nullable=False),
+    Column("digest", Word, primary_key=True),
+    Column("scope", Word, nullable=False),
+    Column("direction", Word, nullable=False),
     Column("people", Integer, nullable=False),
     Column("base", Integer, nullable=False),
     Column("allowed", Integer, nullable=False),
-    Column("seen_at", String, nullable=False),
-    Column("state", String, nullable=False),  # held, approved, used, gone
-    Column("approved_by", String),
-    Column("approved_at", String),
-    Column("reason", Text),
+    Column("seen_at", Word, nullable=False),
+    Column("state", Word, nullable=False),  # held, approved, used, gone
+    Column("approved_by", Word),
+    Column("approved_at", Word),
+    Column("reason", Words),
 )  # fmt: skip
 
 run = Table(
     "run", metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("command", String, nullable=False),
-    Column("started_at", String, nullable=False),
-    Column("ended_at", String),
-    Column("outcome", String),
-    Column("summary", Text),
+    Column("command", Word, nullable=False),
+    Column("started_at", Word, nullable=False),
+    Column("ended_at", Word),
+    Column("outcome", Word),
+    Column("summary", Words),
 )  # fmt: skip

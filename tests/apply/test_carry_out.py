@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,11 +14,13 @@ from idsync.apply import Done, Work, carry_out, settle_unknown
 from idsync.errors import Refused, Unavailable
 from idsync.model import Cardholder, Change, Outcome
 from idsync.plan.document import ordered_changes
-from idsync.store import State, open_state
+from idsync.store import State
 from idsync.targets import Target
 from idsync.targets.local import LocalTarget
 from tests.plan.examples import City, job, person
 from tests.targets.local import new_target
+
+pytest_plugins = ("tests.servers.state_fixtures",)
 
 NOW = datetime(2026, 10, 1, 6, tzinfo=UTC)
 
@@ -73,13 +75,6 @@ class Later(LocalTarget):
 def _fresh() -> None:
     Batching.calls.clear()
     Later.answers.clear()
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> Iterator[State]:
-    opened = open_state(f"sqlite:///{tmp_path}/state.db")
-    yield opened
-    opened.close()
 
 
 def send(state: State, folder: Path, cls: type[LocalTarget], people: int) -> Done:

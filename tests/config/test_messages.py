@@ -93,6 +93,11 @@ CASES = {
         "3: idsync.state: a secret never stands in this file: leave the password out, and give "
         "it in a PostgreSQL password file (PGPASSFILE)",
     ),
+    "the secret of a key in the query of the state": (
+        with_line("[idsync]", '[idsync]\nstate = "postgresql://db/idsync?sslpassword=hunter2"'),
+        "3: idsync.state: a secret never stands in this file: leave the password out, and give "
+        "it in a PostgreSQL password file (PGPASSFILE)",
+    ),
     "a state that cannot last": (
         with_line("[idsync]", '[idsync]\nstate = "sqlite://"'),
         '3: idsync.state: write "sqlite:///var/idsync.db" or "postgresql://user@host/database"',

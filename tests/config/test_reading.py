@@ -6,6 +6,7 @@ import sys
 import textwrap
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -113,6 +114,24 @@ def test_an_absolute_or_remote_state_is_left_as_it_is(load_text: Load) -> None:
     for url in ("sqlite:////srv/idsync.db", "postgresql://idsync@db.example.se/idsync"):
         text = with_line("[idsync]", f'[idsync]\nstate = "{url}"')
         assert load_text(text).idsync.state == url
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("sslmode=verify-full&sslrootcert=stadens ca.pem", "{}/stadens ca.pem"),
+        ("sslrootcert=/etc/ca.pem&sslmode=verify-full", "/etc/ca.pem"),
+        ("sslmode=verify-full&sslrootcert=system", "system"),
+    ],
+)
+def test_a_certificate_in_the_state_stands_beside_the_file(
+    tmp_path: Path, load_text: Load, written: str, read: str
+) -> None:
+    url = f"postgresql://idsync@db.example.se/idsync?{written}"
+    state = load_text(with_line("[idsync]", f'[idsync]\nstate = "{url}"')).idsync.state
+    assert state.partition("?")[0] == url.partition("?")[0]
+    query = dict(parse_qsl(urlsplit(state).query))
+    assert query == {"sslmode": "verify-full", "sslrootcert": read.format(tmp_path)}
 
 
 def test_a_relative_file_name_still_gives_absolute_paths(

@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -225,6 +226,11 @@ class Database:
     def url(self, user: str = OWNER, host: str = "127.0.0.1") -> str:
         """Return its address, without the password."""
         return self.server.url(self.name, user, host)
+
+    def verified_url(self) -> str:
+        """Return its address, with the authority that the server is known by."""
+        authority = quote(str(self.server.certificates.ca))
+        return f"{self.url()}?sslmode=verify-full&sslrootcert={authority}"
 
     def connect(self, user: str = ROOT) -> psycopg.Connection:
         """Return a connection on which each statement is a transaction."""

@@ -12,6 +12,8 @@ from idsync.errors import IntegrityError
 from idsync.store import State, frames
 from idsync.store.tables import part
 
+pytest_plugins = ("tests.servers.state_fixtures",)
+
 COLUMNS = pl.Schema(
     {"person_id": pl.String(), "unit": pl.String(), "valid_to": pl.Datetime("us", "UTC")}
 )
@@ -77,9 +79,10 @@ def test_a_large_frame_has_parts_and_comes_back_whole(state: State) -> None:
 
 @pytest.mark.usefixtures("small_parts")
 def test_one_person_is_found_also_across_parts(state: State) -> None:
-    rows = [("a", "1"), ("b", "1"), ("b", "2"), ("b", "3"), ("b", "4"), ("å", "5"), ("ö", "6")]
+    rows = [("B", "0"), ("a", "1"), ("b", "1"), ("b", "2"), ("b", "3"), ("b", "4"), ("b\0", "5"),
+            ("ä", "6"), ("å", "7"), ("ö", "8")]  # fmt: skip
     save(state, "person", table(*rows))
-    for who in ("a", "b", "å", "ö", "c", ""):
+    for who in ("A", "B", "a", "b", "b\0", "b\0\0", "ä", "å", "ö", "c", ""):
         units = [unit for one, unit in rows if one == who]
         assert state.frames.load_one("person", COLUMNS, who)["unit"].to_list() == units
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
@@ -12,6 +11,8 @@ from idsync.model import Outcome
 from idsync.plan.items import ITEMS, LEDGER, items, merged_ledger
 from idsync.store import State, open_state
 from tests.plan.examples import ENTRE, KITCHEN, LATER, NOW, SOON, grant, owned
+
+pytest_plugins = ("tests.servers.state_fixtures",)
 
 Status = Literal["confirmed", "submitted", "refused", "unknown"]
 
@@ -51,9 +52,9 @@ def told(ledger: pl.DataFrame) -> list[tuple[object, ...]]:
     return sorted(ledger.select(columns).rows(), key=str)
 
 
-def test_an_intent_is_there_when_the_state_is_opened_anew(state: State, file: Path) -> None:
+def test_an_intent_is_there_when_the_state_is_opened_anew(state: State, state_url: str) -> None:
     (number,) = intend(state, adds())
-    again = open_state(f"sqlite:///{file}")
+    again = open_state(state_url)
     (operation,) = again.journal.unsettled()
     assert (operation.id, operation.state, operation.target) == (number, "intent", "hall")
     assert operation.items.equals(adds())

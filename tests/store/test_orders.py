@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
+from threading import Barrier
 
 import pytest
 
 from idsync.errors import ConfigError
 from idsync.plan.brake import HeldPart
-from idsync.store import State, open_state
+from idsync.store import Revocation, State, open_state
 from tests.plan.examples import NOW
+
+pytest_plugins = ("tests.servers.state_fixtures",)
 
 HOUR = timedelta(hours=1)
 FIRST, SECOND = "ab" * 32, "abab" + "cd" * 30
@@ -29,9 +33,9 @@ def approve(state: State, digest: str = FIRST) -> None:
 # ── revocations ─────────────────────────────────────────────────────────────────────────
 
 
-def test_a_revocation_stands_when_the_state_is_opened_anew(state: State, file: Path) -> None:
+def test_a_revocation_stands_when_the_state_is_opened_anew(state: State, state_url: str) -> None:
     made = state.orders.revoke("id-1", "ended", "hr", NOW)
-    again = open_state(f"sqlite:///{file}")
+    again = open_state(state_url)
     assert again.orders.revocations() == [made]
     assert again.orders.is_revoked("id-1")
     assert not again.orders.is_revoked("id-2")
@@ -52,6 +56,21 @@ def test_what_is_lifted_stands_no_longer_and_can_be_ordered_anew(state: State) -
     assert not state.orders.is_revoked("id-1")
     assert [one.person_id for one in state.orders.revocations()] == ["id-2"]
     assert state.orders.revoke("id-1", "ended", "hr", NOW).id != first.id
+
+
+def test_a_revocation_that_many_order_at_once_is_one(state: State) -> None:
+    ready = Barrier(5)
+
+    def order(number: int) -> list[Revocation]:
+        made = []
+        for person in range(20):
+            ready.wait(timeout=30)
+            made.append(state.orders.revoke(f"id-{person}", f"reason {number}", "hr", NOW))
+        return made
+
+    with ThreadPoolExecutor(5) as pool:
+        for told in pool.map(order, range(5)):
+            assert told == state.orders.revocations()
 
 
 # ── approvals ───────────────────────────────────────────────────────────────────────────
@@ -95,6 +114,49 @@ def test_an_approval_is_used_once(state: State) -> None:
     state.orders.hold([part()], [], NOW)
     assert state.orders.approved(NOW) == []
     assert [one.state for one in state.orders.waiting()] == ["held"]
+
+
+def test_what_was_used_meanwhile_is_not_approved_again(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state.orders.hold([part()], [], NOW)
+    approve(state)
+    seen = state.orders.waiting()
+    state.orders.hold([], [FIRST], NOW)
+    monkeypatch.setattr(state.orders, "waiting", lambda: seen)
+    with pytest.raises(ConfigError, match="no held part"):
+        approve(state)
+    assert state.orders.approved(NOW) == []
+
+
+def test_an_approval_waits_for_the_run_that_uses_it(state: State) -> None:
+    state.orders.hold([part()], [], NOW)
+    approve(state)
+    with ThreadPoolExecutor(1) as pool:
+        with state.engine.begin() as connection:
+            state.orders.hold_in(connection, [], [FIRST], NOW)
+            again = pool.submit(approve, state)
+            with pytest.raises(TimeoutError):
+                again.result(timeout=0.3)
+        with pytest.raises(ConfigError, match="no held part"):
+            again.result(timeout=30)
+    assert state.orders.approved(NOW) == []
+
+
+def test_a_run_that_holds_it_still_keeps_an_approval_given_meanwhile(state: State) -> None:
+    state.orders.hold([part()], [], NOW)
+    given: list[Future[None]] = []
+
+    def meanwhile() -> Iterator[str]:
+        given.append(pool.submit(approve, state))
+        with pytest.raises(TimeoutError):
+            given[0].result(timeout=0.3)
+        yield SECOND
+
+    with ThreadPoolExecutor(1) as pool:
+        state.orders.hold([part()], meanwhile(), NOW)
+        given[0].result(timeout=30)
+    assert state.orders.approved(NOW) == [FIRST]
 
 
 def test_an_approval_dies_after_a_day(state: State) -> None:

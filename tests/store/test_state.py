@@ -4,33 +4,35 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
+from uuid import UUID
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from idsync.errors import ConfigError, IntegrityError, Unavailable
 from idsync.store import Snapshot, State, open_state
+from idsync.store import state as state_module
 from idsync.store.tables import meta
 from tests.plan.examples import NOW
 
-
-def open_again(file: Path) -> State:
-    return open_state(f"sqlite:///{file}")
+pytest_plugins = ("tests.servers.state_fixtures",)
 
 
-def test_a_state_newer_than_the_program_is_refused(state: State, file: Path) -> None:
+def test_a_state_newer_than_the_program_is_refused(state: State, state_url: str) -> None:
     with state.engine.begin() as connection:
         connection.execute(update(meta).where(meta.c.name == "version").values(value="2"))
     with pytest.raises(IntegrityError, match="newer"):
-        open_again(file)
+        open_state(state_url)
 
 
-def test_a_state_without_a_version_is_refused(state: State, file: Path) -> None:
+def test_a_state_without_a_version_is_refused(state: State, state_url: str) -> None:
     with state.engine.begin() as connection:
         connection.execute(update(meta).where(meta.c.name == "version").values(value="x"))
     with pytest.raises(IntegrityError):
-        open_again(file)
+        open_state(state_url)
 
 
 @pytest.mark.parametrize("create", [True, False])
@@ -66,18 +68,20 @@ def test_a_state_that_only_looks_writes_no_file(file: Path) -> None:
 def test_a_state_can_not_be_made_where_nobody_may_write(tmp_path: Path) -> None:
     (tmp_path / "var").write_text("a file, not a folder")
     with pytest.raises(ConfigError):
-        open_again(tmp_path / "var" / "idsync.db")
+        open_state(f"sqlite:///{tmp_path}/var/idsync.db")
 
 
-def test_only_the_owner_can_read_the_state(state: State, file: Path) -> None:
+def test_only_the_owner_can_read_the_state(file: Path) -> None:
+    state = open_state(f"sqlite:///{file}")
     state.orders.revoke("id-1", "x", "hr", NOW)
     kept = [one for one in file.parent.iterdir() if one.name.startswith("idsync.db")]
     assert len(kept) > 1  # what is being written stands beside it
     assert {stat.S_IMODE(one.stat().st_mode) for one in kept} == {0o600}
+    state.close()
 
 
-def test_a_run_keeps_every_other_run_out_and_lets_go(state: State, file: Path) -> None:
-    other = open_again(file)
+def test_a_run_keeps_every_other_run_out_and_lets_go(state: State, state_url: str) -> None:
+    other = open_state(state_url)
     with state.run_lock():
         with pytest.raises(Unavailable), other.run_lock():
             pytest.fail("two runs at once")
@@ -87,10 +91,59 @@ def test_a_run_keeps_every_other_run_out_and_lets_go(state: State, file: Path) -
     other.close()
 
 
-def test_the_namespace_of_ids_stays_what_it_was(state: State, file: Path) -> None:
-    again = open_state(f"sqlite:///{file}", instance="11111111-1111-1111-1111-111111111111")
+def test_the_namespace_of_ids_stays_what_it_was(state: State, state_url: str) -> None:
+    again = open_state(state_url, instance="11111111-1111-1111-1111-111111111111")
     assert again.instance == state.instance
     again.close()
+
+
+def test_a_state_that_many_make_at_once_is_one(state_url: str) -> None:
+    ready = Barrier(6)
+
+    def made(number: int) -> UUID:
+        ready.wait(timeout=30)
+        state = open_state(state_url, instance=str(UUID(int=number)))
+        try:
+            return state.instance
+        finally:
+            state.close()
+
+    with ThreadPoolExecutor(6) as pool:
+        assert len(set(pool.map(made, range(6)))) == 1
+
+
+def test_a_state_that_breaks_off_while_it_is_made_is_not_there(
+    state_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(state_module, "insert", breaks)
+        with pytest.raises(KeyboardInterrupt):
+            open_state(state_url)
+    looking = open_state(state_url, create=False)
+    assert looking.engine.url.database is None, "something was made"
+    looking.close()
+    open_state(state_url).close()
+
+
+def test_a_text_comes_back_with_every_sign_and_sorts_by_its_bytes(state: State) -> None:
+    signs = ["", "\0", "\x01", "\x02", "\0\x01", "\x01\0", "\x01\x01", "\x01\x02", "a", "a\0b",
+             "a\x01", "ab", "A", "B", "Ä", "Å", "Ö", "å", "ä", "z", "é", "1.", "1+", "1", "%s ? :x",
+             "\u2028", "\U0001f600", "\ufffd", "'\"\\"]  # fmt: skip
+    with state.engine.begin() as connection:
+        for sign in signs:
+            state.remember(connection, f"x{sign}", sign)
+    for sign in signs:
+        assert state.remembered(f"x{sign}") == sign
+    with state.engine.connect().execution_options(reads=True) as connection:
+        query = select(meta.c.value).where(meta.c.name.like("x%")).order_by(meta.c.name)
+        found = [value for (value,) in connection.execute(query)]
+        early = select(meta.c.value).where(meta.c.name < "xB", meta.c.name >= "x")
+        before = {value for (value,) in connection.execute(early)}
+    assert found == sorted(signs, key=str.encode)
+    assert before == {sign for sign in signs if sign.encode() < b"B"}
 
 
 def test_what_is_remembered_is_the_last_that_was_said(state: State) -> None:

@@ -18,7 +18,7 @@ FAMILY = ("Öberg", "af Ek", "O'Brien", "Ström", "Nuñez", "Ängquist")
 
 CONFIG = """
 [idsync]
-state = "sqlite:///var/idsync.db"
+state = "STATE"
 
 [sources.hr]
 type = "csv"
@@ -84,11 +84,12 @@ class Town:
     folder: Path
     people: int = 60
     leavers: set[int] = field(default_factory=set)  # in the file no longer
+    state: str = "sqlite:///var/idsync.db"
 
     def write(self) -> None:
         """Write every file of the town."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "connectors.toml").write_text(CONFIG, encoding="utf-8")
+        self.write_config()
         self.write_hr()
         rows = [f"{self.number(i)},brand,2026-01-10,2099-01-10" for i in range(self.people)]
         self._text("lms.csv", ["nr,kurs,klar,till", *rows])
@@ -96,6 +97,11 @@ class Town:
             json.dumps(self.history(i), ensure_ascii=False) for i in range(0, self.people, 2)
         ]
         self._text("stadshuset.ndjson", holders)
+
+    def write_config(self) -> None:
+        """Write connectors.toml."""
+        text = CONFIG.replace("STATE", self.state)
+        (self.folder / "connectors.toml").write_text(text, encoding="utf-8")
 
     def write_hr(self, rows: list[str] | None = None, *, trailer: bool = True) -> None:
         """Write the HR file; with *rows* these, else everybody's."""

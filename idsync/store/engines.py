@@ -1,0 +1,87 @@
+"""The ways to the state: a file of SQLite's, a database of PostgreSQL's, or memory alone."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, func, select
+from sqlalchemy.pool import StaticPool
+
+from idsync.errors import ConfigError
+
+LOCKS = 0x1D5
+"""Any number, the same in every process: idsync's own among the advisory locks."""
+MAKING, REVOKING = 1, 2
+
+
+def file_engine(file: Path) -> Engine:
+    """Return the engine for the state in *file*, which nobody else may read where it is new.
+
+    Raises:
+        ConfigError: the file cannot be made.
+    """
+    if not file.exists():
+        _make_private(file)
+    return _with_manners(create_engine(f"sqlite:///{file}", connect_args={"timeout": 30}))
+
+
+def memory_engine() -> Engine:
+    """Return the engine for a state that is gone when it is closed."""
+    return _with_manners(
+        create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+    )
+
+
+def alone(connection: Connection, what: int) -> None:
+    """Let one transaction at a time do *what*.
+
+    SQLite lets one transaction write at a time anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(LOCKS, what)))
+
+
+def _make_private(file: Path) -> None:
+    """Make the file readable by nobody else before anything stands in it."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError:
+        raise ConfigError(
+            f"the state cannot be made at {file}: check [idsync] state and the rights of its folder"
+        ) from None
+
+
+def _begin_a_log(connection: sqlite3.Connection) -> None:
+    """Turn write-ahead logging on; of those that begin at once, SQLite lets only one do it."""
+    until = time.monotonic() + 30
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.02)
+
+
+def _with_manners(engine: Engine) -> Engine:
+    """Let SQLite keep what it has confirmed through a power cut, and begin writes as writes."""
+
+    @event.listens_for(engine, "connect")
+    def settings(connection: Any, _: object) -> None:  # noqa: ANN401 - SQLAlchemy's own type
+        connection.isolation_level = None
+        connection.execute("PRAGMA busy_timeout = 30000")
+        _begin_a_log(connection)
+        connection.execute("PRAGMA synchronous = FULL")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        if not connection.get_execution_options().get("reads"):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
