@@ -53,7 +53,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "zeep": ("targets.onvif",),
     "uhppoted": ("targets.uhppote",),
     "fpdf": ("targets.work",),
-    "cryptography": ("targets.work",),
+    "cryptography": ("store", "targets.work"),
     "defusedxml": ("targets.arx", "targets.file"),
     "tenacity": ("apply",),  # one layer retries
     "click": ("cli",),
