@@ -166,6 +166,12 @@ class Journal:
             connection, f"ledger:{target}", ledger.unique(identity, maintain_order=True)
         )
 
+    def replace_ledger(self, connection: Connection, target: str, ledger: pl.DataFrame) -> None:
+        """Let *ledger* be what is idsync's own in *target*, whatever the journal says of it."""
+        self._frames.save(connection, f"ledger:{target}", ledger)
+        known = (journal.c.target == target) & journal.c.state.in_(FINAL)
+        connection.execute(update(journal).where(known).values(folded=True))
+
     def states(self, numbers: Iterable[int]) -> list[str]:
         """Return the states of the operations *numbers*, in no order."""
         query = select(journal.c.state).where(journal.c.id.in_(list(numbers)))

@@ -8,8 +8,9 @@ it through views of its own session, and leaves it as it is.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-from sqlalchemy import Column, Connection, Dialect, inspect, select, text, update
+from sqlalchemy import Column, Connection, Dialect, Engine, event, inspect, select, text, update
 from sqlalchemy.schema import CreateColumn
 
 from idsync.errors import IntegrityError
@@ -60,14 +61,30 @@ STEPS: dict[int, Callable[[Connection], None]] = {1: _add_what_is_missing}
 """What leads from each version to the next."""
 
 
-def look_through_views(connection: Connection) -> None:
-    """Let this session see an older schema as this program's, and change nothing in it."""
+def look_through_views(engine: Engine) -> None:
+    """Let every session see an older schema as this program's, and change nothing in it."""
+    with engine.connect().execution_options(reads=True) as connection:
+        views = _views(connection)
+    engine.dispose()  # the sessions there are have none
+
+    @event.listens_for(engine, "connect")
+    def look(connection: Any, _: object) -> None:  # noqa: ANN401 - SQLAlchemy's own type
+        if engine.dialect.name == "postgresql":
+            connection.autocommit = True
+        for view in views:
+            connection.execute(view)
+        if engine.dialect.name == "postgresql":
+            connection.autocommit = False
+
+
+def _views(connection: Connection) -> list[str]:
     known = inspect(connection)
     there = set(known.get_table_names())
     dialect = connection.dialect
     quoted = dialect.identifier_preparer.quote
     schema = quoted(known.default_schema_name or "main")
     missing = _missing(connection)
+    views = []
     for table in metadata.sorted_tables:
         lacking = missing.get(table.name, list(table.columns) if table.name not in there else [])
         if not lacking:
@@ -79,7 +96,8 @@ def look_through_views(connection: Connection) -> None:
             for column in table.columns
         )
         rows = f"FROM {schema}.{quoted(table.name)}" if table.name in there else "WHERE 1 = 0"
-        connection.execute(text(f"CREATE TEMP VIEW {quoted(table.name)} AS SELECT {shown} {rows}"))
+        views.append(f"CREATE TEMP VIEW {quoted(table.name)} AS SELECT {shown} {rows}")
+    return views
 
 
 def _missing(connection: Connection) -> dict[str, list[Column[object]]]:

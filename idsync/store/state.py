@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from sqlalchemy import Connection, Engine, event, func, insert, inspect, select, update
+from sqlalchemy import Connection, Engine, func, insert, inspect, select, update
 from sqlalchemy.exc import DBAPIError
 
 from idsync.errors import ConfigError, IntegrityError, NoRoom
@@ -263,8 +263,7 @@ def _prepare(engine: Engine, instance: str, create: bool) -> bool:
     if not there and not create:
         return False
     if older and not create:
-        engine.dispose()  # each session has to have its views
-        event.listen(engine, "engine_connect", _with_views)
+        look_through_views(engine)
         return True
     if older or not there:
         with engine.begin() as connection:
@@ -278,12 +277,6 @@ def _prepare(engine: Engine, instance: str, create: bool) -> bool:
                 insert(meta), [{"name": name, "value": value} for name, value in known.items()]
             )
     return True
-
-
-def _with_views(connection: Connection) -> None:
-    if "views" not in connection.info:
-        connection.info["views"] = True
-        look_through_views(connection)
 
 
 def _is_ours(connection: Connection) -> bool:
