@@ -39,7 +39,7 @@ def file_engine(file: Path) -> Engine:
 
     @event.listens_for(engine, "handle_error")
     def in_our_words(context: ExceptionContext) -> None:
-        known = told(context.sqlalchemy_exception, file)
+        known = told(context.sqlalchemy_exception or context.original_exception, file)
         if isinstance(known, DiskFailed):
             failed.append(known)
         if known is not None:
@@ -92,6 +92,8 @@ def _begin_a_log(connection: sqlite3.Connection) -> None:
                     "state on a disk of this machine, or in PostgreSQL"
                 )
             return
+        except UnicodeDecodeError:  # Python cannot tell what SQLite says of a damaged schema
+            raise sqlite3.DatabaseError("malformed") from None
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
                 raise

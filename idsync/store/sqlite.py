@@ -66,6 +66,9 @@ def told(error: BaseException | None, file: Path) -> IdsyncError | None:
 
     Nothing of what SQLite wrote is repeated: it may hold values.
     """
+    if isinstance(error, UnicodeDecodeError):  # a text, or what is wrong with the schema
+        kind, sentence = MEANINGS[sqlite3.SQLITE_CORRUPT]
+        return kind(sentence)
     if not isinstance(error, DBAPIError) or not isinstance(error.orig, sqlite3.Error):
         return None
     code = getattr(error.orig, "sqlite_errorcode", None)
