@@ -136,7 +136,7 @@ class _Line:
                 return self.done
             self.silences = PATIENCE - 1
         self._send_all(queue)
-        self.done.down |= self.silences >= PATIENCE
+        self.done.down |= self.silences >= PATIENCE or ASKED.is_set()
         if self.silences >= PATIENCE and not self.urgent:
             self.state.circuits.open(self.name, self.silence, self.clock())
         elif circuit is not None and not self.silences:

@@ -19,6 +19,9 @@ LOCKS = 0x1D5
 """Any number, the same in every process: idsync's own among the advisory locks."""
 MAKING, REVOKING = 1, 2
 
+LEFT_OPEN: list[sqlite3.Connection] = []
+"""Connections to a disk that has failed: they are left as they are until the process ends."""
+
 
 def file_engine(file: Path) -> Engine:
     """Return the engine for the state in *file*, which nobody else may read where it is new.
@@ -34,8 +37,18 @@ def file_engine(file: Path) -> Engine:
         refuse_shared(file.resolve(), mounts.read_text(encoding="utf-8"))
     if not file.exists():
         _make_private(file)
-    engine = _with_manners(create_engine(f"sqlite:///{file}", connect_args={"timeout": 30}))
     failed: list[DiskFailed] = []
+
+    class Connected(sqlite3.Connection):
+        def close(self) -> None:
+            """Close it; not where the disk has failed, since the last to close syncs again."""
+            if failed:
+                LEFT_OPEN.append(self)
+            else:
+                super().close()
+
+    ways = {"timeout": 30, "factory": Connected}
+    engine = _with_manners(create_engine(f"sqlite:///{file}", connect_args=ways))
 
     @event.listens_for(engine, "handle_error")
     def in_our_words(context: ExceptionContext) -> None:
@@ -95,6 +108,8 @@ def _begin_a_log(connection: sqlite3.Connection) -> None:
         except UnicodeDecodeError:  # Python cannot tell what SQLite says of a damaged schema
             raise sqlite3.DatabaseError("malformed") from None
         except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_IOERR:
+                LEFT_OPEN.append(connection)
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
                 raise
             time.sleep(0.02)

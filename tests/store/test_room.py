@@ -135,8 +135,9 @@ def test_a_full_volume_of_postgresql_is_told_and_recovers_without_a_restart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     required()
-    with small_disk(tmp_path / "volume", "200m") as disk:
-        disk.chmod(0o777)
+    outside = Path(tempfile.mkdtemp(prefix="idsync-volume-"))
+    outside.chmod(0o755)  # the server's own user reads it
+    with small_disk(outside / "volume", "200m") as disk:
         monkeypatch.setattr(tempfile, "tempdir", str(disk))
         certificates = tmp_path / "certificates"
         certificates.mkdir()

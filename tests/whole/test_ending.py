@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,9 +20,9 @@ SLOW = """
 import sys, time
 from idsync.cli import main
 from idsync.targets.local import LocalTarget
-put = LocalTarget.put
+put, seconds = LocalTarget.put, float(sys.argv[1])
 def slow(self, change):
-    time.sleep(float(sys.argv[1]))
+    time.sleep(seconds)
     return put(self, change)
 LocalTarget.put = slow
 sys.argv = ["idsync", "sync"]
@@ -70,6 +71,7 @@ def test_a_run_that_is_asked_twice_ends_at_once_and_one_that_hangs_after_ten_sec
     town: Town,
 ) -> None:
     for signals, longest in ((2, 5.0), (1, 14.0)):
+        shutil.rmtree(town.folder / "var", ignore_errors=True)
         process = slow_sync(town, 60)
         assert process.stderr is not None
         wait_for_operations(town, 0, intents=1)
