@@ -43,7 +43,7 @@ class Store(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        memory = Path("/dev/shm")  # noqa: S108 - nothing here has to outlive a power cut
+        memory = Path("/dev/shm")  # nothing here has to outlive a power cut
         within = memory if memory.is_dir() else None
         self.folder = Path(tempfile.mkdtemp(prefix="idsync-machine-", dir=within))
         self.address = self.new_url()
@@ -182,7 +182,7 @@ class Store(RuleBasedStateMachine):
 
 
 def run(machine: type[Store], examples: int, steps: int, *, shrink: bool = True) -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         machine,
         settings=settings(
             max_examples=examples, stateful_step_count=steps, deadline=None,
@@ -249,7 +249,5 @@ def test_the_machine_finds_a_planted_fault(
     monkeypatch: pytest.MonkeyPatch, where: str, fault: Any
 ) -> None:
     monkeypatch.setattr(where, fault)
-    with pytest.raises(Exception):  # noqa: B017, PT011 - the machine's own, of many kinds
+    with pytest.raises(Exception):  # noqa: B017 - the machine's own, of many kinds
         run(Store, 200, 30, shrink=False)
-
-
