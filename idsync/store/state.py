@@ -173,15 +173,22 @@ class State:
             self._witness.note(self.height(), surely=surely)
 
     def behind(self) -> Height | None:
-        """Return what the witness saw, where this state does not know all of it."""
+        """Return what the witness saw, where this state does not know all of it.
+
+        Once found out it stays so until a rebuild, however far orders bring it meanwhile.
+        """
         seen = self._witness.seen() if self._witness is not None else None
-        return seen if seen is not None and not self.height().reaches(seen) else None
+        height = self.height()
+        if self.remembered("behind"):
+            return seen or height
+        return seen if seen is not None and not height.reaches(seen) else None
 
     def begin_epoch(self, connection: Connection) -> None:
         """Count this state as the newest from now on, whatever any witness saw."""
         seen = self._witness.seen() if self._witness is not None else None
         epoch = max(self.height().epoch, seen.epoch if seen else 0) + 1
         self.remember(connection, "epoch", str(epoch))
+        self.remember(connection, "behind", "")
 
     def close(self) -> None:
         """Let go of the database."""
@@ -216,7 +223,12 @@ def open_state(
         state = _opened(postgres_engine(url), None, named, create, beside)
     else:
         state = _opened_file(Path(url.removeprefix("sqlite:///")), named, create, beside)
-    if not doubtful and state.behind():
+    if state.behind():
+        if doubtful and create:
+            with state.engine.begin() as connection:
+                state.remember(connection, "behind", "yes")
+        if doubtful:
+            return state
         state.close()
         raise IntegrityError(
             "the state is older than what was done, as if a copy had been restored: put the newest "

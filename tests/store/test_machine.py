@@ -240,7 +240,7 @@ UNSETTLED, FOLD = Journal.unsettled, Journal.fold
         ("idsync.store.journal.Journal.unsettled", _forgets_unknown),
         ("idsync.store.journal.Journal.fold", _folds_what_waits),
         ("idsync.store.orders.Orders.lift", _settles_late),
-        ("idsync.store.journal.FINAL", ("confirmed",)),
+        ("idsync.store.journal.DONE", ("confirmed", "submitted")),
         ("idsync.store.orders.APPROVAL_LIVES", timedelta(hours=240)),
         ("idsync.store.orders.WAITING", ("held",)),
     ],

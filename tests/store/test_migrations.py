@@ -68,6 +68,7 @@ def facts(state: State) -> dict[str, Any]:
     }
 
 
+@pytest.mark.case("O3")
 def test_a_state_of_version_1_says_after_the_migration_what_it_said(old_url: str) -> None:
     state = open_state(old_url)
     said = facts(state)

@@ -20,7 +20,7 @@ from idsync.store.reserve import SIZE
 from tests.plan.examples import NOW
 from tests.servers.postgres import OWNER, Postgres, required
 from tests.servers.slapd import Certificates
-from tests.store.test_journal import adds, intend, settle
+from tests.store.test_journal import adds, intend
 from tests.whole.test_main_job import by_key
 from tests.whole.town import Town
 
@@ -130,7 +130,6 @@ def test_a_revocation_that_was_given_when_the_disk_filled_in_a_run_is_there(
 
 
 @pytest.mark.postgres
-@pytest.mark.case("J4")
 def test_a_full_volume_of_postgresql_is_told_and_recovers_without_a_restart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,7 +152,6 @@ def test_a_full_volume_of_postgresql_is_told_and_recovers_without_a_restart(
                     while True:
                         confirmed += intend(state, *(adds(key=f"n{n}") for n in range(20)))
                 assert [one.id for one in state.journal.unsettled()] == confirmed
-                settle(state, confirmed[0], "unknown")  # what has room goes on
                 assert state.orders.revocations() == []
                 filler.unlink()
                 _ordered(state)

@@ -21,6 +21,7 @@ from tests.plan.examples import NOW
 pytest_plugins = ("tests.servers.state_fixtures",)
 
 
+@pytest.mark.case("J13", "O3")
 def test_a_state_newer_than_the_program_is_refused(state: State, state_url: str) -> None:
     with state.engine.begin() as connection:
         connection.execute(

@@ -75,6 +75,7 @@ def test_a_run_that_is_asked_twice_ends_at_once_and_one_that_hangs_after_ten_sec
         process = slow_sync(town, 60)
         assert process.stderr is not None
         wait_for_operations(town, 0, intents=1)
+        time.sleep(2)  # it is sent
         asked = time.monotonic()
         for _ in range(signals):
             process.send_signal(signal.SIGINT)

@@ -83,7 +83,9 @@ def test_an_old_copy_holds_up_no_revocation(town: Town) -> None:
     town.json("revoke", "200005", "--reason", "uppsagd", code=0)
     restored(town, copy)
     assert town.run("sync").code == 5
-    assert town.json("revoke", "200004", "--reason", "uppsagd", code=0)["confirmed"]
+    for _ in range(3):  # however many orders there are on it, it stays an old one
+        assert town.json("revoke", "200004", "--reason", "uppsagd", code=0)["confirmed"]
+        assert town.run("sync").code == 5
     assert by_key(town.doors()["stadshuset"])["200004"].status == "suspended"
 
 
