@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from threading import Event
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -51,6 +52,7 @@ class State:
         self._file = file
         self._witness = witness
         self._reserve = Reserve(file) if file is not None else None
+        self._urgent = Event()
         self.frames = Frames(engine)
         self.journal = Journal(engine, self.frames, self.note)
         self.orders = Orders(engine, lambda: self.note(surely=True))
@@ -145,11 +147,13 @@ class State:
 
     @contextmanager
     def urgent(self) -> Iterator[None]:
-        """Within it the room kept for revocations may be used."""
-        if self._reserve is None:
-            yield
-            return
-        with self._reserve.opened_if_needed():
+        """Within it the room kept for revocations may be used, and the witness may fail."""
+        with ExitStack() as held:
+            if self._reserve is not None:
+                held.enter_context(self._reserve.opened_if_needed())
+            if not self._urgent.is_set():
+                self._urgent.set()
+                held.callback(self._urgent.clear)
             yield
 
     # ── how far it has come ─────────────────────────────────────────────────────────────
@@ -168,9 +172,11 @@ class State:
         )  # fmt: skip
 
     def note(self, *, surely: bool = False) -> None:
-        """Tell the witness how far this state has come."""
+        """Tell the witness how far this state has come; one that fails holds no revocation up."""
+        harmless = (ConfigError, IntegrityError) if self._urgent.is_set() else ()
         if self._witness is not None:
-            self._witness.note(self.height(), surely=surely)
+            with suppress(*harmless):
+                self._witness.note(self.height(), surely=surely)
 
     def behind(self) -> Height | None:
         """Return what the witness saw, where this state does not know all of it.
@@ -182,6 +188,11 @@ class State:
         if self.remembered("behind"):
             return seen or height
         return seen if seen is not None and not height.reaches(seen) else None
+
+    def stay_behind(self) -> None:
+        """Remember that this state is an old one."""
+        with self.urgent(), self.engine.begin() as connection:
+            self.remember(connection, "behind", "yes")
 
     def begin_epoch(self, connection: Connection) -> None:
         """Count this state as the newest from now on, whatever any witness saw."""
@@ -223,18 +234,23 @@ def open_state(
         state = _opened(postgres_engine(url), None, named, create, beside)
     else:
         state = _opened_file(Path(url.removeprefix("sqlite:///")), named, create, beside)
-    if state.behind():
-        if doubtful and create:
-            with state.engine.begin() as connection:
-                state.remember(connection, "behind", "yes")
+    try:
         if doubtful:
-            return state
+            with suppress(IntegrityError):  # of a damaged witness
+                if state.behind() and create:
+                    state.stay_behind()
+        elif state.behind():
+            raise IntegrityError(OLDER)
+    except BaseException:
         state.close()
-        raise IntegrityError(
-            "the state is older than what was done, as if a copy had been restored: put the newest "
-            "copy back, or let `idsync rebuild` find out from the systems what stands"
-        )
+        raise
     return state
+
+
+OLDER = (
+    "the state is older than what was done, as if a copy had been restored: put the newest copy "
+    "back, or let `idsync rebuild` find out from the systems what stands"
+)
 
 
 def _opened_file(file: Path, instance: str, create: bool, witness: Witness | None) -> State:

@@ -108,6 +108,6 @@ def _read(told: bytes) -> Height:
         return Height(**fields)
     except (ValueError, TypeError, KeyError):
         raise IntegrityError(
-            "the witness of the state is damaged: take that file away if you are sure that the "
-            "state is the newest, else `idsync rebuild`"
+            "the witness of the state is damaged: take that file away and, unless you are sure "
+            "that the state is the newest, `idsync rebuild`"
         ) from None

@@ -124,6 +124,9 @@ def test_a_damaged_witness_is_told(town: Town) -> None:
     answer = town.run("sync")
     assert answer.code == 5
     assert "witness" in answer.err
+    assert town.json("revoke", "200004", "--reason", "uppsagd", code=0)["confirmed"]
+    witness.unlink()
+    assert town.json("sync", code=0)["writes"] == 0
 
 
 @pytest.mark.case("J7")
