@@ -4,8 +4,10 @@ IdsyncError
 ├── ConfigError         edit connectors.toml
 ├── ChangedError        look at the plan again: it no longer fits what is there
 ├── IntegrityError      stop: a file or the state is damaged or was altered
+│   └── DiskFailed      end at once: what was written may not have been kept
 └── ConnectorError      raised by sources and targets, nothing else
     ├── Unavailable     wait: the same call may succeed later
+    │   └── NoRoom      make room where the state stands
     ├── Incomplete      wait: an answer came, but not all of it, so it is not used
     ├── Denied          fix the credentials or the rights of idsync's account
     └── Refused         fix this one record; the others go on
@@ -37,6 +39,10 @@ class IntegrityError(IdsyncError):
     exit_code = 5
 
 
+class DiskFailed(IntegrityError):
+    """The disk of the state did not keep what was written: the process ends, and tries no more."""
+
+
 class ConnectorError(IdsyncError):
     """A source or a target could not do what was asked."""
 
@@ -52,6 +58,10 @@ class Unavailable(ConnectorError):
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class NoRoom(Unavailable):
+    """There is no room where the state stands: nothing is sent that cannot be written down."""
 
 
 class Incomplete(ConnectorError):

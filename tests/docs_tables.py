@@ -241,7 +241,7 @@ def _default(field: FieldInfo) -> str:
     if value is None or value == {}:
         return ""
     written = value.key if isinstance(value, ZoneInfo) else value
-    return "`" + json.dumps(written, ensure_ascii=False).replace("|", r"\|") + "`"
+    return "`" + json.dumps(written, ensure_ascii=False, default=str).replace("|", r"\|") + "`"
 
 
 def _conditions() -> Table:

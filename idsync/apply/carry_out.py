@@ -11,10 +11,11 @@ from itertools import islice
 
 import polars as pl
 
+from idsync.apply.ending import ASKED
 from idsync.apply.one import Result, carry_out_many, carry_out_one
 from idsync.apply.pace import pace_of
 from idsync.apply.readback import gives
-from idsync.errors import IdsyncError
+from idsync.errors import IdsyncError, IntegrityError, NoRoom
 from idsync.model import Change, Outcome
 from idsync.store import State
 from idsync.targets import Target
@@ -82,9 +83,14 @@ def carry_out(
 
 
 def _ended(line: _Line, ended: Future[Done]) -> Done:
-    """What became of one line; a target that cannot be worked with does not end the others."""
+    """What became of one line; a target that cannot be worked with does not end the others.
+
+    A state that cannot be written does.
+    """
     try:
         return ended.result()
+    except (IntegrityError, NoRoom):
+        raise
     except IdsyncError as error:
         line.done.down = True
         line.done.reason = str(error)
@@ -116,14 +122,33 @@ class _Line:
         self.own = threading.local()
         self.targets: list[Target] = []
         self.silences = 0
+        self.silence = ""
         self.done = Done()
 
     def work_off(self, queue: list[Work]) -> Done:
+        """Send *queue*; to a target that was silent, one piece of it first, and not too often."""
+        circuit = self.state.circuits.of(self.name)
+        if circuit is not None and not self.urgent:
+            if self.clock() < datetime.fromisoformat(circuit.next_probe_at):
+                self.done.unsent = len(queue)
+                self.done.down = True
+                self.done.reason = f"left alone until it answers a probe: {circuit.reason}"
+                return self.done
+            self.silences = PATIENCE - 1
+        self._send_all(queue)
+        self.done.down |= self.silences >= PATIENCE or ASKED.is_set()
+        if self.silences >= PATIENCE and not self.urgent:
+            self.state.circuits.open(self.name, self.silence, self.clock())
+        elif circuit is not None and not self.silences:
+            self.state.circuits.close(self.name)
+        return self.done
+
+    def _send_all(self, queue: list[Work]) -> None:
         lanes = max(1, self._target().capabilities.lanes)
         try:
             with ThreadPoolExecutor(lanes) as pool:
                 for batch in _batches(queue):
-                    if self.silences >= PATIENCE:
+                    if self.silences >= PATIENCE or ASKED.is_set():
                         self.done.unsent += len(batch)
                         self.done.down = True
                         continue
@@ -131,7 +156,6 @@ class _Line:
         finally:
             for target in self.targets:
                 target.close()
-        return self.done
 
     def _target(self) -> Target:
         """A connection of this thread's own: connectors are never shared between threads."""
@@ -142,6 +166,8 @@ class _Line:
         return target
 
     def _send(self, batch: list[Work], pool: ThreadPoolExecutor) -> None:
+        if not self.urgent:
+            self.state.require_room()
         intents = [(work.target, work.person_id, work.items) for work in batch]
         numbers = self.state.journal.intend(self.run, intents, self.clock())
         known = list(zip(numbers, batch, strict=True))
@@ -166,12 +192,14 @@ class _Line:
         reason = ""
         if self.silences >= PATIENCE:
             reason = "not sent: the system does not answer"
+        elif ASKED.is_set():
+            reason = "not sent: the run was asked to end"
         elif gives(work.items) and self.state.orders.is_revoked(work.person_id):
             reason = "not sent: revoked in the meantime"
         if not reason:
             return None
         outcome = Outcome(status="refused", reason=reason)
-        down = self.silences >= PATIENCE
+        down = self.silences >= PATIENCE or ASKED.is_set()
         return Result(outcome=outcome, standing=work.items.clear(), down=down, sent=False)
 
     def _results(self, due: list[tuple[int, Work]]) -> list[Result]:
@@ -187,6 +215,7 @@ class _Line:
             results = carry_out_many(target, [(work.change, work.items) for _, work in due])
         for (_, work), result in zip(due, results, strict=True):
             self.silences = self.silences + 1 if result.down else 0
+            self.silence = result.outcome.reason if result.down else self.silence
             # an order that came while this was under way has the last word
             if gives(work.items) and self.state.orders.is_revoked(work.person_id):
                 self.done.close_again.append(work.person_id)

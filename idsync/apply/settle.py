@@ -6,63 +6,121 @@ known only then.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+
+import polars as pl
 
 from idsync.apply.readback import achieved, left
 from idsync.apply.retry import patiently
 from idsync.errors import ConfigError, ConnectorError
-from idsync.model import Outcome
+from idsync.model import Cardholder, Outcome
 from idsync.store import Operation, State
 from idsync.targets import Target
 
+MANY = 200
+"""Operations at one target from which on it is read as a whole, not cardholder by cardholder."""
+LANES = 8
+TOGETHER = 64  # outcomes made durable in one transaction
 
-def settle_unknown(
-    state: State, connect: Callable[[str], Target], clock: Callable[[], datetime]
-) -> dict[str, str]:
+Connect = Callable[[str], Target]
+Settled = tuple[int, Outcome, pl.DataFrame]
+
+
+def settle_unknown(state: State, connect: Connect, clock: Callable[[], datetime]) -> dict[str, str]:
     """Find out what became of operations that nobody knows about, or that waited for an answer.
 
     What stands in the target is idsync's own from then on; what does not stand is planned
-    anew. Returns the targets that could not be asked, with the reason: there the unknown
-    stays unknown.
+    anew. Targets do not wait for each other. Returns the targets that could not be asked,
+    with the reason: there the unknown stays unknown.
     """
-    silent: dict[str, str] = {}
     by_target: dict[str, list[Operation]] = {}
     for operation in [*state.journal.unsettled(), *state.journal.submitted()]:
         by_target.setdefault(operation.target, []).append(operation)
-    for name, operations in by_target.items():
+
+    def one(name: str) -> str:
+        return _settle_at(state, name, by_target[name], connect, clock)
+
+    with ThreadPoolExecutor(max(1, len(by_target))) as pool:
+        told = dict(zip(by_target, pool.map(one, by_target), strict=True))
+    return {name: reason for name, reason in told.items() if reason}
+
+
+def _settle_at(
+    state: State,
+    name: str,
+    operations: list[Operation],
+    connect: Connect,
+    clock: Callable[[], datetime],
+) -> str:
+    """Settle the operations of one target; return why it could not be asked, or ""."""
+    batches = _shown(name, operations, connect)
+    while True:
         try:
-            target = connect(name)
-            try:
-                for operation in operations:
-                    _settle(state, target, operation, clock)
-            finally:
-                target.close()
+            batch = next(batches, None)
         except (ConnectorError, ConfigError) as error:
-            silent[name] = str(error)
-    return silent
+            return str(error)
+        if batch is None:
+            return ""
+        found = [_known(operation, shown) for operation, shown in batch]
+        state.journal.settle_parts([one for one in found if one is not None], clock())
 
 
-def _settle(
-    state: State, target: Target, operation: Operation, clock: Callable[[], datetime]
-) -> None:
-    key = operation.items["key"][0]
-    shown = patiently(lambda: target.read_one(key))
+def _shown(
+    name: str, operations: list[Operation], connect: Connect
+) -> Iterator[list[tuple[Operation, Cardholder | None]]]:
+    """Yield the operations with what their target shows of the cardholder, some at a time."""
+    own = threading.local()
+    opened: list[Target] = []
+
+    def target() -> Target:
+        if not hasattr(own, "target"):
+            own.target = connect(name)
+            opened.append(own.target)
+        connected: Target = own.target
+        return connected
+
+    def asked(operation: Operation) -> Cardholder | None:
+        key = operation.items["key"][0]
+        return patiently(lambda: target().read_one(key))
+
+    try:
+        everybody = _everybody(target()) if len(operations) >= MANY else {}
+        lanes = min(LANES, max(1, target().capabilities.lanes))
+        with ThreadPoolExecutor(lanes) as pool:
+            for start in range(0, len(operations), TOGETHER):
+                batch = operations[start : start + TOGETHER]
+                known = [everybody.get(one.items["key"][0]) for one in batch]
+                if everybody:
+                    yield list(zip(batch, known, strict=True))
+                else:
+                    yield list(zip(batch, pool.map(asked, batch), strict=True))
+    finally:
+        for one in opened:
+            one.close()
+
+
+def _everybody(target: Target) -> dict[str, Cardholder]:
+    """Return everybody the target holds; nobody, to be asked one by one, where a key is twice."""
+    read = patiently(lambda: [one for one in target.read() if one.key is not None])
+    found = {one.key: one for one in read if one.key is not None}
+    return found if len(found) == len(read) else {}
+
+
+def _known(operation: Operation, shown: Cardholder | None) -> Settled | None:
+    """Return what became of *operation*; None where that is what was known already."""
+    number, items = operation.id, operation.items
     if shown is not None and shown.pending:
-        if operation.state != "submitted":
-            waiting = Outcome(status="submitted", reason="seen afterwards, not answered yet")
-            state.journal.settle_part(operation.id, waiting, operation.items, clock())
-        return
+        if operation.state == "submitted":
+            return None
+        waiting = Outcome(status="submitted", reason="seen afterwards, not answered yet")
+        return number, waiting, items
     if shown is not None and shown.amiss and operation.state == "submitted":
         # what is shown is how it shall be: it is idsync's own, and the next plan sends it again
-        refused = Outcome(status="refused", reason=shown.amiss)
-        standing = left(operation.items, shown)
-        state.journal.settle_part(operation.id, refused, standing, clock())
-        return
-    happened = achieved(operation.items, shown).height == operation.items.height
-    standing = operation.items if happened else left(operation.items, shown)
-    outcome = Outcome(
-        status="confirmed" if happened else "refused",
-        reason="seen afterwards" if happened else "seen afterwards not to have happened as a whole",
-    )
-    state.journal.settle_part(operation.id, outcome, standing, clock())
+        return number, Outcome(status="refused", reason=shown.amiss), left(items, shown)
+    if achieved(items, shown).height == items.height:
+        return number, Outcome(status="confirmed", reason="seen afterwards"), items
+    reason = "seen afterwards not to have happened as a whole"
+    return number, Outcome(status="refused", reason=reason), left(items, shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -10,7 +11,7 @@ def main() -> None:
     import click
 
     from idsync.cli.app import app
-    from idsync.errors import IdsyncError
+    from idsync.errors import DiskFailed, IdsyncError
 
     try:
         code = app(standalone_mode=False)
@@ -20,6 +21,11 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         code = 2
+    except DiskFailed as error:
+        # at once: to close the state would be to try the disk again
+        sys.stdout.flush()
+        click.echo(f"idsync: {error}", err=True)
+        os._exit(error.exit_code)
     except IdsyncError as error:
         click.echo(f"idsync: {error}", err=True)
         code = error.exit_code

@@ -20,6 +20,7 @@ COMMANDS = {
     "orphans": "List tags and grants that no current person or basis explains.",
     "ack": "Say that a work order has been done, or could not be.",
     "status": "Show the last runs, what is held, and what is not confirmed.",
+    "rebuild": "Let the systems say what is idsync's own, where the state is not the newest.",
     "demo": "Run the whole thing on a made-up city, on this machine only.",
 }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from idsync.cli.console import Progress, opened, options, print_json
+from idsync.cli.ending import ending_when_asked
 
 
 @click.command()
@@ -23,7 +24,7 @@ def command(file: Path | None, config: Path, as_json: bool) -> int:
 
     digest, instance = _approved(file)
     progress = Progress(quiet=as_json)
-    with opened(config, instance=instance) as (checked, state):
+    with ending_when_asked(), opened(config, instance=instance) as (checked, state):
         run = sync(checked, state, progress, approved_digest=digest, step=progress.step)
         progress.end()
         document = run.document()

@@ -54,14 +54,17 @@ def operator(by: str | None) -> str:
 
 @contextmanager
 def opened(
-    config: Path, *, create: bool = True, instance: str = ""
+    config: Path, *, create: bool = True, instance: str = "", doubtful: bool = False
 ) -> Iterator[tuple[Config, State]]:
     """Yield the checked configuration and its state."""
     from idsync.config import load
     from idsync.store import open_state
 
     checked = load(config)
-    state = open_state(checked.idsync.state, create=create, instance=instance)
+    state = open_state(
+        checked.idsync.state, create=create, instance=instance, witness=checked.idsync.witness,
+        doubtful=doubtful,
+    )  # fmt: skip
     try:
         yield checked, state
     finally:

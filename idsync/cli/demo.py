@@ -61,7 +61,7 @@ def _run(folder: Path, people: int, seed: int, as_json: bool) -> int:
     make_city(folder, people, seed, today)
     progress.end()
     config = load(folder / "connectors.toml")
-    state = open_state(config.idsync.state)
+    state = open_state(config.idsync.state, witness=config.idsync.witness)
     try:
         told = _Story(config, state, progress, as_json).tell()
     finally:

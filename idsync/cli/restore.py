@@ -15,6 +15,7 @@ from idsync.cli.console import (
     reason_options,
     say,
 )
+from idsync.cli.ending import ending_when_asked
 
 
 @click.command()
@@ -33,7 +34,7 @@ def command(person: str, reason: str, by: str | None, config: Path, as_json: boo
     from idsync.service.planning import stored_people
     from idsync.service.revoking import close_person
 
-    with opened(config) as (checked, state):
+    with ending_when_asked(), opened(config) as (checked, state):
         found = find_person(person, stored_people(checked, state), state)
         if not state.orders.lift(found, reason, operator(by), clock()):
             raise ConfigError("no revocation of this person stands: there is nothing to restore")

@@ -13,6 +13,7 @@ from idsync.cli.console import (
     print_json,
     reason_options,
 )
+from idsync.cli.ending import ending_when_asked
 
 
 @click.command()
@@ -32,7 +33,7 @@ def command(person: str, reason: str, by: str | None, config: Path, as_json: boo
     from idsync.service.planning import stored_people
     from idsync.service.revoking import close_person
 
-    with opened(config) as (checked, state):
+    with ending_when_asked(), opened(config, doubtful=True) as (checked, state), state.urgent():
         found = find_person(person, stored_people(checked, state), state)
         order = state.orders.revoke(found, reason, operator(by), clock())
         run = state.begin_run("revoke", clock())

@@ -10,6 +10,8 @@ import click
 
 from idsync.cli.console import local_time, opened, options, print_json, print_table, say, vars_of
 
+SHOWN = 20
+
 
 @click.command()
 @options
@@ -32,6 +34,8 @@ def command(config: Path, as_json: bool) -> int:
             name: vars_of(seen) if (seen := state.snapshot(name)) else None
             for name in checked.sources
         }
+        open_ = [vars_of(one) for one in state.closings.unconfirmed(checked.targets)]
+        circuits = [vars_of(one) for one in state.circuits.all()]
         zone = checked.idsync.timezone
         if as_json:
             print_json(
@@ -39,6 +43,8 @@ def command(config: Path, as_json: bool) -> int:
                     "format": "idsync.status/1", "runs": runs, "held": held, "revocations": orders,
                     "unsettled": len(unsettled), "sources": sources,
                     "waiting": waits, "due": schedule,
+                    "unconfirmed": open_, "circuits": circuits,
+                    "oldest_unconfirmed": open_[0]["order"]["ordered_at"] if open_ else None,
                     "oldest_unsettled": unsettled[0].intent_at if unsettled else None,
                 }
             )  # fmt: skip
@@ -70,6 +76,7 @@ def command(config: Path, as_json: bool) -> int:
                 f"idsync approve {part['digest'][:12]}"
             )
         _show_waiting(waits, schedule, zone)
+        _show_exposure(open_, circuits, zone)
         say(f"{len(orders)} revocations stand. {len(unsettled)} operations are not confirmed.")
     return 0
 
@@ -87,4 +94,26 @@ def _show_waiting(
         say(
             f"{one['target']} keeps no such dates itself: {one['now']} changes are due now "
             f"(`idsync sync --due`), {one['later']} later{when}"
+        )
+
+
+def _show_exposure(
+    unconfirmed: list[dict[str, Any]], circuits: list[dict[str, Any]], zone: ZoneInfo
+) -> None:
+    """Show who may still open what, oldest order first, and which systems do not answer."""
+    for one in unconfirmed[:SHOWN]:
+        order = one["order"]
+        since = local_time(order["ordered_at"], zone)
+        seen = " ".join(part for part in (one["outcome"] or "not tried yet", one["reason"]) if part)
+        say(
+            f"NOT CONFIRMED: {one['target']}: Person {order['person_id'][:8]}, order "
+            f"{order['id']} of {since}: {seen}"
+        )
+    if len(unconfirmed) > SHOWN:
+        say(f"… and {len(unconfirmed) - SHOWN} more: --json shows all.")
+    for one in circuits:
+        since, again = local_time(one["since"], zone), local_time(one["next_probe_at"], zone)
+        say(
+            f"{one['target']} does not answer since {since}, tried again from {again}, "
+            f"revocations at every run: {one['reason']}"
         )

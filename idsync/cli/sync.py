@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from idsync.cli.console import Progress, opened, options, print_json
+from idsync.cli.ending import ending_when_asked
 
 
 @click.command()
@@ -22,7 +23,7 @@ def command(due: bool, config: Path, as_json: bool) -> int:
     from idsync.service.applying import sync
 
     progress = Progress(quiet=as_json)
-    with opened(config) as (checked, state):
+    with ending_when_asked(), opened(config) as (checked, state):
         run = sync(checked, state, progress, sources=not due, step=progress.step)
         progress.end()
         document = run.document()

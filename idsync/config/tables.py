@@ -57,6 +57,12 @@ def _state(url: str, info: ValidationInfo) -> str:
     raise ValueError('write "sqlite:///var/idsync.db" or "postgresql://user@host/database"')
 
 
+def _beside(path: Path, info: ValidationInfo) -> Path:
+    """Return *path* made absolute, as seen from the folder of the configuration."""
+    folder: Path = (info.context or {}).get("folder", Path())
+    return (folder / path).absolute()
+
+
 SECRETS = {"password", "sslpassword"}
 FILES = ("passfile", "sslcert", "sslkey", "sslrootcert", "sslcrl")
 
@@ -75,10 +81,16 @@ Share: TypeAlias = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan
 
 
 class General(Settings):
-    """[idsync]. `state` is a database URL, an SQLite path in it absolute."""
+    """[idsync]. `state` is a database URL, an SQLite path in it absolute.
+
+    `witness` is the file that tells how far the state has come, kept apart from it.
+    """
 
     state: Annotated[str, AfterValidator(_state)] = Field(
         default="sqlite:///var/idsync.db", validate_default=True
+    )
+    witness: Annotated[Path, AfterValidator(_beside)] = Field(
+        default=Path("var/idsync.witness"), validate_default=True
     )
     timezone: ZoneField = ZoneInfo("Europe/Stockholm")
     ahead_days: Days = 14

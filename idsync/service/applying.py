@@ -15,6 +15,7 @@ from idsync.errors import ChangedError, ConfigError
 from idsync.mapping.correlate import People
 from idsync.plan.document import Plan, ordered_changes
 from idsync.service.planning import LINKS, Look, look
+from idsync.service.pursuing import pursue
 from idsync.service.reading import Progress
 from idsync.service.revoking import close_person
 from idsync.store import State
@@ -88,14 +89,21 @@ def sync(
     With *approved_digest* exactly the plan of that digest is carried out, or none. Without
     *sources* none is read, and what was last accepted decides.
 
+    Revocations that have not got through go before everything else.
+
     Raises:
         ChangedError: the plan of now is not the approved one.
+        NoRoom: there is no room for the state; the revocations have been tried.
         Unavailable: another run is at work.
     """
     with state.run_lock():
-        silent = settle_unknown(state, lambda name: _connect(config, name), clock)
-        for name in silent:
-            progress(f"{name} does not answer: what it did last is still unknown")
+        with state.urgent():
+            silent = settle_unknown(state, lambda name: _connect(config, name), clock)
+            for name in silent:
+                progress(f"{name} does not answer: what it did last is still unknown")
+            progress("pursuing revocations")
+            pursue(config, state, clock)
+        state.require_room()
         now = clock()
         seen = look(config, state, now, progress, sources=sources)
         if approved_digest is not None and seen.plan.digest != approved_digest:

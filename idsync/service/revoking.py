@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,13 +11,20 @@ import polars as pl
 
 from idsync.apply import Work, carry_out
 from idsync.config import Config, connect_target
-from idsync.errors import IdsyncError
+from idsync.errors import IdsyncError, IntegrityError, NoRoom
 from idsync.mapping.correlate import People
 from idsync.model import Cardholder
 from idsync.plan.document import ordered_changes
 from idsync.plan.given import Orders
 from idsync.plan.holdings import Holdings
-from idsync.service.planning import LINKS, desire_of, plan_all, remembered, stored_people
+from idsync.service.planning import (
+    LINKS,
+    Remembered,
+    desire_of,
+    plan_all,
+    remembered,
+    stored_people,
+)
 from idsync.service.planning import orders_of as standing_orders
 from idsync.store import State
 
@@ -43,16 +50,21 @@ def close_person(
     written by the same line as every run, for this one person, side by side.
     """
     people = only(stored_people(config, state), person_id)
-    orders = standing_orders(state, people)
-    mine = Orders(
-        revoked=orders.revoked.filter(pl.col("person_id") == person_id), frozen=orders.frozen
-    )
+    mine = orders_on(state, people, person_id)
 
     def one(name: str) -> Closed:
-        return _close_in(config, state, people, mine, name, person_id, run, clock)
+        return close_in(config, state, people, mine, name, person_id, run, clock)
 
     with ThreadPoolExecutor(max(1, len(config.targets))) as pool:
         return list(pool.map(one, config.targets))
+
+
+def orders_on(state: State, people: People, person_id: str) -> Orders:
+    """Return the orders that stand on one person."""
+    orders = standing_orders(state, people)
+    return Orders(
+        revoked=orders.revoked.filter(pl.col("person_id") == person_id), frozen=orders.frozen
+    )
 
 
 def only(people: People, person_id: str) -> People:
@@ -95,7 +107,7 @@ def _shown(found: Sequence[Cardholder | None]) -> tuple[str, str]:
     return ("confirmed" if there else "nothing"), ""
 
 
-def _close_in(
+def close_in(
     config: Config,
     state: State,
     people: People,
@@ -104,6 +116,29 @@ def _close_in(
     person_id: str,
     run: int,
     clock: Callable[[], datetime],
+    *,
+    known: Mapping[str, Remembered] | None = None,
+) -> Closed:
+    """Bring one person in the target *name* to where *orders* and rules want them, and look.
+
+    *people* is that person alone. *known* is what is remembered of the target, where the
+    caller has it. What an order came to is kept with it.
+    """
+    closed = _closed(config, state, people, orders, name, person_id, run, clock, known)
+    state.closings.note(person_id, name, closed.outcome, closed.reason, closed.at)
+    return closed
+
+
+def _closed(
+    config: Config,
+    state: State,
+    people: People,
+    orders: Orders,
+    name: str,
+    person_id: str,
+    run: int,
+    clock: Callable[[], datetime],
+    known: Mapping[str, Remembered] | None,
 ) -> Closed:
     try:
         adapter = connect_target(config.targets[name])
@@ -117,7 +152,8 @@ def _close_in(
         held = Holdings.collect(holder for holder in found if holder is not None)
         now = clock()
         desired = desire_of(config, people, now)
-        [planned] = plan_all(remembered(config, state, [name]), desired, {name: held}, orders, now)
+        known = known or remembered(config, state, [name])
+        [planned] = plan_all(known, desired, {name: held}, orders, now)
         items = planned.items.filter(pl.col("person_id") == person_id)
         work = [
             Work(target=target, person_id=person, change=change, items=rows)
@@ -132,6 +168,8 @@ def _close_in(
             urgent=True,
             limits={name: config.targets[name].calls_per_second},
         )
+    except (IntegrityError, NoRoom):
+        raise  # the state's own
     except IdsyncError as error:
         return Closed(target=name, outcome="unavailable", at=clock(), reason=str(error))
     if not work:

@@ -1,5 +1,7 @@
 """The state: people, ledger, journal and orders. Only this package knows SQL."""
 
+from idsync.store.circuits import Circuit
+from idsync.store.closings import Exposure
 from idsync.store.frames import Frames
 from idsync.store.journal import Journal, Operation
 from idsync.store.orders import Approval, Orders, Revocation
@@ -7,6 +9,8 @@ from idsync.store.state import Snapshot, State, open_state
 
 __all__ = [
     "Approval",
+    "Circuit",
+    "Exposure",
     "Frames",
     "Journal",
     "Operation",

@@ -9,24 +9,61 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, select
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import StaticPool
 
-from idsync.errors import ConfigError
+from idsync.errors import ConfigError, DiskFailed
+from idsync.store.sqlite import refuse_shared, told
 
 LOCKS = 0x1D5
 """Any number, the same in every process: idsync's own among the advisory locks."""
 MAKING, REVOKING = 1, 2
 
+LEFT_OPEN: list[sqlite3.Connection] = []
+"""Connections to a disk that has failed: they are left as they are until the process ends."""
+
 
 def file_engine(file: Path) -> Engine:
     """Return the engine for the state in *file*, which nobody else may read where it is new.
 
+    Its errors are raised as idsync's. Once the disk has failed, nothing is tried again:
+    what a failed fsync left unwritten looks written to the next one.
+
     Raises:
-        ConfigError: the file cannot be made.
+        ConfigError: the file cannot be made, or stands on a network share.
     """
+    mounts = Path("/proc/self/mountinfo")
+    if mounts.exists():
+        refuse_shared(file.resolve(), mounts.read_text(encoding="utf-8"))
     if not file.exists():
         _make_private(file)
-    return _with_manners(create_engine(f"sqlite:///{file}", connect_args={"timeout": 30}))
+    failed: list[DiskFailed] = []
+
+    class Connected(sqlite3.Connection):
+        def close(self) -> None:
+            """Close it; not where the disk has failed, since the last to close syncs again."""
+            if failed:
+                LEFT_OPEN.append(self)
+            else:
+                super().close()
+
+    ways = {"timeout": 30, "factory": Connected}
+    engine = _with_manners(create_engine(f"sqlite:///{file}", connect_args=ways))
+
+    @event.listens_for(engine, "handle_error")
+    def in_our_words(context: ExceptionContext) -> None:
+        known = told(context.sqlalchemy_exception or context.original_exception, file)
+        if isinstance(known, DiskFailed):
+            failed.append(known)
+        if known is not None:
+            raise known
+
+    @event.listens_for(engine, "begin")
+    def not_again(_: Connection) -> None:
+        if failed:
+            raise DiskFailed(str(failed[0]))
+
+    return engine
 
 
 def memory_engine() -> Engine:
@@ -61,9 +98,18 @@ def _begin_a_log(connection: sqlite3.Connection) -> None:
     until = time.monotonic() + 30
     while True:
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            if mode not in ("wal", "memory"):
+                raise ConfigError(
+                    "the disk of the state cannot be shared by two processes safely: put the "
+                    "state on a disk of this machine, or in PostgreSQL"
+                )
             return
+        except UnicodeDecodeError:  # Python cannot tell what SQLite says of a damaged schema
+            raise sqlite3.DatabaseError("malformed") from None
         except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_IOERR:
+                LEFT_OPEN.append(connection)
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
                 raise
             time.sleep(0.02)

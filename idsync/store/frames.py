@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, Engine, delete, insert, select
+from sqlalchemy import Connection, Engine, Select, delete, insert, select
 
 from idsync.errors import IntegrityError
+from idsync.store.digests import digest_of, require_sound
 from idsync.store.tables import part
 
 PART_ROWS = 100_000
@@ -29,13 +31,13 @@ class Frames:
         Raises:
             IntegrityError: a stored part is damaged.
         """
-        query = select(part.c.data).where(part.c.frame == name).order_by(part.c.number)
-        return self._read(query, columns)
+        query = select(part).where(part.c.frame == name).order_by(part.c.number)
+        return self._read(query, columns, from_the_first=True)
 
     def load_one(self, name: str, columns: pl.Schema, value: str) -> pl.DataFrame:
         """Return the rows of frame *name* whose first column is *value*, reading only its part."""
         query = (
-            select(part.c.data)
+            select(part)
             .where(part.c.frame == name, part.c.low <= value, part.c.high >= value)
             .order_by(part.c.number)
         )
@@ -61,16 +63,26 @@ class Frames:
             rows = frame.slice(start, PART_ROWS)
             buffer = io.BytesIO()
             _coded(rows).write_ipc(buffer, compression="lz4")
-            connection.execute(
-                insert(part).values(
-                    frame=name, number=number, rows=rows.height, data=buffer.getvalue(),
-                    low=rows[first].min(), high=rows[first].max(),
-                )
-            )  # fmt: skip
+            values: dict[str, Any] = {
+                "frame": name, "number": number, "low": rows[first].min(),
+                "high": rows[first].max(), "rows": rows.height, "data": buffer.getvalue(),
+            }  # fmt: skip
+            connection.execute(insert(part).values(digest=digest_of(*values.values()), **values))
 
-    def _read(self, query: object, columns: pl.Schema) -> pl.DataFrame:
+    def _read(
+        self, query: Select[Any], columns: pl.Schema, *, from_the_first: bool = False
+    ) -> pl.DataFrame:
         with self._engine.connect().execution_options(reads=True) as connection:
-            blobs = [data for (data,) in connection.execute(query)]  # type: ignore[call-overload]
+            found = connection.execute(query).all()
+        if from_the_first and [one.number for one in found] != list(range(len(found))):
+            raise IntegrityError(
+                "a stored table in the state lacks a part: restore the state from its last copy"
+            )
+        blobs = []
+        for one in found:
+            known = (one.frame, one.number, one.low, one.high, one.rows, one.data)
+            require_sound(one.digest, *known)
+            blobs.append(one.data)
         empty = pl.DataFrame(schema=columns)
         try:
             names = columns.names()

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import polars as pl
 from sqlalchemy import Connection, Engine, Row, insert, select, update
 
 from idsync.model import Outcome
 from idsync.plan.items import ITEMS, LEDGER, merged_ledger
+from idsync.store.digests import digest_of, require_sound
 from idsync.store.frames import Frames
 from idsync.store.tables import journal
 
@@ -39,9 +41,12 @@ class Operation:
 class Journal:
     """Operations and the ledger, which is nothing but the journal summed up."""
 
-    def __init__(self, engine: Engine, frames: Frames) -> None:
+    def __init__(
+        self, engine: Engine, frames: Frames, noted: Callable[[], None] = lambda: None
+    ) -> None:
         self._engine = engine
         self._frames = frames
+        self._noted = noted
         self._allowed: Callable[[Connection], None] = lambda _: None
 
     @contextmanager
@@ -69,10 +74,14 @@ class Journal:
         ]  # fmt: skip
         with self._engine.begin() as connection:
             self._allowed(connection)
-            return [
-                connection.execute(insert(journal).values(row).returning(journal.c.id)).scalar_one()
+            numbers = [
+                connection.execute(
+                    insert(journal).values(digest=_digest(row), **row).returning(journal.c.id)
+                ).scalar_one()
                 for row in rows
             ]
+        self._noted()
+        return numbers
 
     def settle_part(
         self, number: int, outcome: Outcome, standing: pl.DataFrame, now: datetime
@@ -82,15 +91,15 @@ class Journal:
         What stands counts for the ledger whatever the outcome: an operation that went
         half way has made grants that are idsync's own.
         """
-        settled = outcome.status
-        values = {"state": settled, "reason": outcome.reason, "outcome_at": now.isoformat()}
-        # of what is unknown, all that was intended is remembered
-        if settled == "refused" or (settled != "unknown" and standing.height):
-            values["items"] = _packed(standing)
-        if settled == "refused" and not standing.is_empty():
-            values["state"] = "partly"
+        self.settle_parts([(number, outcome, standing)], now)
+
+    def settle_parts(
+        self, outcomes: Iterable[tuple[int, Outcome, pl.DataFrame]], now: datetime
+    ) -> None:
+        """Do as `settle_part` for several operations, all of them or none."""
         with self._engine.begin() as connection:
-            connection.execute(update(journal).where(journal.c.id == number).values(values))
+            for number, outcome, standing in outcomes:
+                _settle(connection, number, outcome, standing, now)
 
     def unsettled(self) -> list[Operation]:
         """Return the operations of which nobody knows whether they happened, oldest first."""
@@ -107,13 +116,13 @@ class Journal:
     def ledger(self, target: str, columns: pl.Schema = LEDGER) -> pl.DataFrame:
         """Return what is idsync's own in *target*: *columns* of LEDGER."""
         query = (
-            select(journal.c["items"])
+            select(journal)
             .where(journal.c.target == target, journal.c.folded.is_(False))
             .where(journal.c.state.in_(DONE))
             .order_by(journal.c.id)
         )
         with self._engine.connect().execution_options(reads=True) as connection:
-            parts = [_unpacked(text) for (text,) in connection.execute(query)]
+            parts = [_operation(row).items for row in connection.execute(query)]
         if not parts:
             return self._frames.load(f"ledger:{target}", columns)
         folded = self._frames.load(f"ledger:{target}", LEDGER)
@@ -127,7 +136,7 @@ class Journal:
         for target in targets:
             with self._engine.begin() as connection:
                 query = (
-                    select(journal.c.id, journal.c["items"])
+                    select(journal)
                     .where(journal.c.target == target, journal.c.folded.is_(False))
                     .where(journal.c.state.in_(FINAL))
                     .order_by(journal.c.id)
@@ -136,10 +145,10 @@ class Journal:
                 if not rows:
                     continue
                 # only what is summed up here: a revocation may settle beside this run
-                parts = [_unpacked(text) for _, text in rows]
+                parts = [_operation(row).items for row in rows]
                 ledger = _summed(self._frames.load(f"ledger:{target}", LEDGER), parts)
                 self._frames.save(connection, f"ledger:{target}", ledger)
-                folded = [number for number, _ in rows]
+                folded = [row.id for row in rows]
                 for start in range(0, len(folded), 10_000):
                     some = folded[start : start + 10_000]
                     connection.execute(
@@ -156,6 +165,12 @@ class Journal:
         self._frames.save(
             connection, f"ledger:{target}", ledger.unique(identity, maintain_order=True)
         )
+
+    def replace_ledger(self, connection: Connection, target: str, ledger: pl.DataFrame) -> None:
+        """Let *ledger* be what is idsync's own in *target*, whatever the journal says of it."""
+        self._frames.save(connection, f"ledger:{target}", ledger)
+        known = (journal.c.target == target) & journal.c.state.in_(FINAL)
+        connection.execute(update(journal).where(known).values(folded=True))
 
     def states(self, numbers: Iterable[int]) -> list[str]:
         """Return the states of the operations *numbers*, in no order."""
@@ -184,6 +199,30 @@ def _summed(ledger: pl.DataFrame, parts: list[pl.DataFrame]) -> pl.DataFrame:
     return merged_ledger(ledger, pl.concat(pending)) if pending else ledger
 
 
+def _settle(
+    connection: Connection, number: int, outcome: Outcome, standing: pl.DataFrame, now: datetime
+) -> None:
+    settled = outcome.status
+    values = {"state": settled, "reason": outcome.reason, "outcome_at": now.isoformat()}
+    # of what is unknown, all that was intended is remembered
+    if settled == "refused" or (settled != "unknown" and standing.height):
+        values["items"] = _packed(standing)
+    if settled == "refused" and not standing.is_empty():
+        values["state"] = "partly"
+    mine = journal.c.id == number
+    row = dict(connection.execute(select(journal).where(mine).with_for_update()).mappings().one())
+    values["digest"] = _digest(row | values)
+    connection.execute(update(journal).where(mine).values(values))
+
+
+SAID = ("run", "target", "person_id", "items", "state", "reason", "intent_at", "outcome_at")
+"""What the digest of an operation is of. Whether it is summed up is told by the ledger too."""
+
+
+def _digest(row: Mapping[str, Any]) -> str:
+    return digest_of(*(row.get(name) for name in SAID))
+
+
 def _packed(items: pl.DataFrame) -> str:
     return items.write_ndjson()
 
@@ -192,7 +231,8 @@ def _unpacked(text: str) -> pl.DataFrame:
     return pl.read_ndjson(io.BytesIO(text.encode()), schema=ITEMS)
 
 
-def _operation(row: Row[tuple[object, ...]]) -> Operation:
+def _operation(row: Row[Any]) -> Operation:
+    require_sound(row.digest, *(row._mapping[name] for name in SAID))
     return Operation(
         id=row.id, target=row.target, person_id=row.person_id, items=_unpacked(row.items),
         state=row.state, reason=row.reason, intent_at=row.intent_at,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, Row, insert, select, update
 
 from idsync.errors import ConfigError
 from idsync.plan.brake import HeldPart
+from idsync.store.digests import digest_of, require_sound
 from idsync.store.engines import REVOKING, alone
 from idsync.store.tables import approval, revocation
 
@@ -45,13 +47,18 @@ class Approval:
 class Orders:
     """Revocations and approvals, each with who, when and why."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, noted: Callable[[], None] = lambda: None) -> None:
         self._engine = engine
+        self._noted = noted
 
     # ── revocations ─────────────────────────────────────────────────────────────────────
 
     def revoke(self, person_id: str, reason: str, by: str, now: datetime) -> Revocation:
         """Order it. When this returns, the order survives a power cut. Twice is one order."""
+        order = {
+            "person_id": person_id, "reason": reason, "ordered_by": by,
+            "ordered_at": now.isoformat(),
+        }  # fmt: skip
         with self._engine.begin() as connection:
             alone(connection, REVOKING)
             standing = connection.execute(
@@ -59,25 +66,14 @@ class Orders:
                     revocation.c.person_id == person_id, revocation.c.lifted_at.is_(None)
                 )
             ).first()
-            if standing is None:
-                number = connection.execute(
-                    insert(revocation)
-                    .values(
-                        person_id=person_id,
-                        reason=reason,
-                        ordered_by=by,
-                        ordered_at=now.isoformat(),
-                    )
-                    .returning(revocation.c.id)
-                ).scalar_one()
-                return Revocation(
-                    id=number, person_id=person_id, reason=reason, ordered_by=by,
-                    ordered_at=now.isoformat(),
-                )  # fmt: skip
-        return Revocation(
-            id=standing.id, person_id=person_id, reason=standing.reason,
-            ordered_by=standing.ordered_by, ordered_at=standing.ordered_at,
-        )  # fmt: skip
+            if standing is not None:
+                return _revocation(standing)
+            digest = digest_of(*order.values())
+            number = connection.execute(
+                insert(revocation).values(digest=digest, **order).returning(revocation.c.id)
+            ).scalar_one()
+        self._noted()
+        return Revocation(id=number, **order)
 
     def lift(self, person_id: str, reason: str, by: str, now: datetime) -> bool:
         """Lift the standing revocation of a person; return whether there was one."""
@@ -93,13 +89,7 @@ class Orders:
         """Return the standing revocations, oldest first."""
         query = select(revocation).where(revocation.c.lifted_at.is_(None)).order_by(revocation.c.id)
         with self._engine.connect().execution_options(reads=True) as connection:
-            return [
-                Revocation(
-                    id=row.id, person_id=row.person_id, reason=row.reason,
-                    ordered_by=row.ordered_by, ordered_at=row.ordered_at,
-                )
-                for row in connection.execute(query)
-            ]  # fmt: skip
+            return [_revocation(row) for row in connection.execute(query)]
 
     def is_revoked(self, person_id: str) -> bool:
         """Return whether a revocation of this person stands now."""
@@ -202,3 +192,13 @@ class Orders:
         )
         with self._engine.connect().execution_options(reads=True) as connection:
             return [digest for (digest,) in connection.execute(query)]
+
+
+def _revocation(row: Row[Any]) -> Revocation:
+    order = Revocation(
+        id=row.id, person_id=row.person_id, reason=row.reason, ordered_by=row.ordered_by,
+        ordered_at=row.ordered_at,
+    )  # fmt: skip
+    said = (order.person_id, order.reason, order.ordered_by, order.ordered_at)
+    require_sound(row.digest, *said)
+    return order

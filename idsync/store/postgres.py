@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from idsync.errors import ConfigError, IdsyncError, IntegrityError, Unavailable
+from idsync.errors import ConfigError, IdsyncError, IntegrityError, NoRoom, Unavailable
 from idsync.store.engines import LOCKS
 
 NEAR = ("", "localhost", "127.0.0.1", "::1")
@@ -227,6 +227,10 @@ STATES: dict[str, tuple[type[IdsyncError], str]] = {
     "42P01": (IntegrityError, "has lost tables of it: restore the state from its last copy"),
     "42703": (IntegrityError, "has lost columns of it: restore the state from its last copy"),
     "25006": (Unavailable, "may only be read, as a standby: check the host in [idsync] state"),
+    "53100": (
+        NoRoom, "has no room left: make room on its disk, then run again; nothing is sent that "
+        "cannot be written down"
+    ),
     "53": (Unavailable, "has no room or connection left: make room, then run again"),
     "55P03": (Unavailable, "keeps a lock of another program too long: run again"),
     "57014": (Unavailable, "ended a statement: see its statement_timeout, then run again"),

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from threading import Event
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from sqlalchemy import Connection, Engine, insert, inspect, select, update
+from sqlalchemy import Connection, Engine, func, insert, inspect, select, update
 from sqlalchemy.exc import DBAPIError
 
-from idsync.errors import ConfigError, IntegrityError, Unavailable
+from idsync.errors import ConfigError, IntegrityError, NoRoom
+from idsync.store.circuits import Circuits
+from idsync.store.closings import Closings
 from idsync.store.engines import MAKING, alone, file_engine, memory_engine
 from idsync.store.frames import Frames
 from idsync.store.journal import Journal
+from idsync.store.migrations import look_through_views, migrate, version_of
 from idsync.store.orders import Orders
-from idsync.store.postgres import postgres_engine, require_every_letter, run_lock
-from idsync.store.tables import VERSION, meta, metadata, run, snapshot
+from idsync.store.postgres import postgres_engine, require_every_letter
+from idsync.store.reserve import Reserve
+from idsync.store.running import one_run
+from idsync.store.sqlite import NO_ROOM
+from idsync.store.tables import VERSION, journal, meta, metadata, revocation, run, snapshot
+from idsync.store.witness import Height, Witness
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +47,17 @@ class Snapshot:
 class State:
     """Everything idsync remembers."""
 
-    def __init__(self, engine: Engine, file: Path | None) -> None:
+    def __init__(self, engine: Engine, file: Path | None, witness: Witness | None = None) -> None:
         self.engine = engine
         self._file = file
+        self._witness = witness
+        self._reserve = Reserve(file) if file is not None else None
+        self._urgent = Event()
         self.frames = Frames(engine)
-        self.journal = Journal(engine, self.frames)
-        self.orders = Orders(engine)
+        self.journal = Journal(engine, self.frames, self.note)
+        self.orders = Orders(engine, lambda: self.note(surely=True))
+        self.circuits = Circuits(engine)
+        self.closings = Closings(engine, self.orders)
 
     @cached_property
     def instance(self) -> UUID:
@@ -90,7 +102,9 @@ class State:
             begun = connection.execute(
                 insert(run).values(command=command, started_at=now.isoformat()).returning(run.c.id)
             )
-            return int(begun.scalar_one())
+            number = int(begun.scalar_one())
+        self.note(surely=True)
+        return number
 
     def end_run(self, number: int, outcome: str, summary: dict[str, Any], now: datetime) -> None:
         """Note how a run ended."""
@@ -115,58 +129,148 @@ class State:
         """Keep every other run out; a run that dies lets go by itself.
 
         Raises:
-            Unavailable: another run is at work.
+            Unavailable: another run is at work; it is told which, and since when.
+            ConfigError: no lock holds where the state stands.
         """
-        busy = Unavailable("another idsync run is at work on this state: wait for it to end")
-        if self._file is not None:
-            with self._file.with_name(self._file.name + ".lock").open("a") as handle:
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError:
-                    raise busy from None
-                yield
-        elif self.engine.dialect.name == "postgresql":
-            with run_lock(self.engine) as still_mine:
-                if still_mine is None:
-                    raise busy
-                with self.journal.only_while(still_mine):
-                    yield
-        else:
+        with ExitStack() as held:
+            with self.urgent():  # a full disk keeps no run from its revocations
+                allowed = held.enter_context(one_run(self.engine, self._file))
+            held.enter_context(self.journal.only_while(allowed))
             yield
+
+    # ── room ────────────────────────────────────────────────────────────────────────────
+
+    def require_room(self) -> None:
+        """Raise NoRoom while the room kept for revocations is not whole: nothing else goes on."""
+        if self._reserve is not None and not self._reserve.make():
+            raise NoRoom(str(NO_ROOM))
+
+    @contextmanager
+    def urgent(self) -> Iterator[None]:
+        """Within it the room kept for revocations may be used, and the witness may fail."""
+        with ExitStack() as held:
+            if self._reserve is not None:
+                held.enter_context(self._reserve.opened_if_needed())
+            if not self._urgent.is_set():
+                self._urgent.set()
+                held.callback(self._urgent.clear)
+            yield
+
+    # ── how far it has come ─────────────────────────────────────────────────────────────
+
+    def height(self) -> Height:
+        """Return how far this state has come."""
+        newest = [
+            select(func.max(table.c.id)).scalar_subquery() for table in (run, journal, revocation)
+        ]
+        epoch = select(meta.c.value).where(meta.c.name == "epoch").scalar_subquery()
+        with self.engine.connect().execution_options(reads=True) as connection:
+            row = connection.execute(select(epoch, *newest)).one()
+        return Height(
+            instance=str(self.instance), epoch=int(row[0] or 0), runs=row[1] or 0,
+            operations=row[2] or 0, orders=row[3] or 0,
+        )  # fmt: skip
+
+    def note(self, *, surely: bool = False) -> None:
+        """Tell the witness how far this state has come; one that fails holds no revocation up."""
+        harmless = (ConfigError, IntegrityError) if self._urgent.is_set() else ()
+        if self._witness is not None:
+            with suppress(*harmless):
+                self._witness.note(self.height(), surely=surely)
+
+    def behind(self) -> Height | None:
+        """Return what the witness saw, where this state does not know all of it.
+
+        Once found out it stays so until a rebuild, however far orders bring it meanwhile.
+        """
+        seen = self._witness.seen() if self._witness is not None else None
+        height = self.height()
+        if self.remembered("behind"):
+            return seen or height
+        return seen if seen is not None and not height.reaches(seen) else None
+
+    def stay_behind(self) -> None:
+        """Remember that this state is an old one."""
+        with self.urgent(), self.engine.begin() as connection:
+            self.remember(connection, "behind", "yes")
+
+    def begin_epoch(self, connection: Connection) -> None:
+        """Count this state as the newest from now on, whatever any witness saw."""
+        seen = self._witness.seen() if self._witness is not None else None
+        epoch = max(self.height().epoch, seen.epoch if seen else 0) + 1
+        self.remember(connection, "epoch", str(epoch))
+        self.remember(connection, "behind", "")
 
     def close(self) -> None:
         """Let go of the database."""
         self.engine.dispose()
 
 
-def open_state(url: str, *, create: bool = True, instance: str = "") -> State:
+def open_state(
+    url: str,
+    *,
+    create: bool = True,
+    instance: str = "",
+    witness: Path | None = None,
+    doubtful: bool = False,
+) -> State:
     """Return the state at *url*, made new where there is none.
 
     With *create* false nothing is written: a state that does not exist is played in
-    memory. *instance* is the namespace a new state gets; without one it follows from
-    where the state stands.
+    memory, and one of an older program is looked at as it is. Else that is migrated.
+    *instance* is the namespace a new state gets; without one it follows from where the
+    state stands. *witness* is the file that tells how far the state had come; a *doubtful*
+    state is opened whatever it tells.
 
     Raises:
         ConfigError: the state cannot be opened or made there.
-        IntegrityError: what stands there is no idsync state, is damaged, or is newer.
+        IntegrityError: what stands there is no idsync state, is damaged, is newer than the
+            program, or older than what was done.
         Unavailable: its database does not answer.
     """
     named = instance or str(uuid5(NAMESPACE_URL, f"idsync:{socket.gethostname()}:{url}"))
+    beside = Witness(witness) if witness is not None else None
     if not url.startswith("sqlite:///"):
-        return _opened(postgres_engine(url), None, named, create)
-    file = Path(url.removeprefix("sqlite:///"))
+        state = _opened(postgres_engine(url), None, named, create, beside)
+    else:
+        state = _opened_file(Path(url.removeprefix("sqlite:///")), named, create, beside)
+    try:
+        if doubtful:
+            with suppress(IntegrityError):  # of a damaged witness
+                if state.behind() and create:
+                    state.stay_behind()
+        elif state.behind():
+            raise IntegrityError(OLDER)
+    except BaseException:
+        state.close()
+        raise
+    return state
+
+
+OLDER = (
+    "the state is older than what was done, as if a copy had been restored: put the newest copy "
+    "back, or let `idsync rebuild` find out from the systems what stands"
+)
+
+
+def _opened_file(file: Path, instance: str, create: bool, witness: Witness | None) -> State:
     if not create and not (file.exists() and file.stat().st_size):
-        return _opened(memory_engine(), file if file.exists() else None, named, create=True)
-    return _opened(file_engine(file), file, named, create)
+        return _opened(memory_engine(), None, instance, True, witness)
+    try:
+        return _opened(file_engine(file), file, instance, create, witness)
+    except NoRoom:
+        if not create or not Reserve(file).release():
+            raise
+    return _opened(file_engine(file), file, instance, create, witness)
 
 
-def _opened(engine: Engine, file: Path | None, instance: str, create: bool) -> State:
+def _opened(
+    engine: Engine, file: Path | None, instance: str, create: bool, witness: Witness | None
+) -> State:
     try:
         there = _prepare(engine, instance, create)
-    except DBAPIError as error:
+    except DBAPIError:
         engine.dispose()
-        if file is not None and "not a database" in str(error.orig):
-            raise IntegrityError(f"{file} is not an idsync state, or is damaged") from None
         raise ConfigError(
             "the state cannot be opened: check [idsync] state, its folder and its rights"
         ) from None
@@ -175,33 +279,31 @@ def _opened(engine: Engine, file: Path | None, instance: str, create: bool) -> S
         raise
     if not there:
         engine.dispose()
-        return _opened(memory_engine(), None, instance, create=True)
-    return State(engine, file)
+        return _opened(memory_engine(), None, instance, True, witness)
+    return State(engine, file, witness)
 
 
 def _prepare(engine: Engine, instance: str, create: bool) -> bool:
     """Make a new state whole or not at all, if it may; tell whether there is one."""
     with engine.connect().execution_options(reads=True) as connection:
         there = _is_ours(connection)
-    if not there and create:
+        older = there and version_of(connection) < VERSION
+    if not there and not create:
+        return False
+    if older and not create:
+        look_through_views(engine)
+        return True
+    if older or not there:
         with engine.begin() as connection:
             alone(connection, MAKING)
-            if not _is_ours(connection):  # another may have made it meanwhile
-                metadata.create_all(connection)
-                known = {"version": str(VERSION), "instance": instance}
-                connection.execute(
-                    insert(meta), [{"name": name, "value": value} for name, value in known.items()]
-                )
-    elif not there:
-        return False
-    with engine.connect().execution_options(reads=True) as connection:
-        version = connection.execute(select(meta.c.value).where(meta.c.name == "version")).scalar()
-    if version is None or not version.isdigit():
-        raise IntegrityError("what stands at [idsync] state is not an idsync state")
-    if int(version) > VERSION:
-        raise IntegrityError(
-            f"the state has version {version}, this program knows {VERSION}: use the newer program"
-        )
+            if _is_ours(connection):  # another may have made it meanwhile
+                migrate(connection)
+                return True
+            metadata.create_all(connection)
+            known = {"version": str(VERSION), "instance": instance}
+            connection.execute(
+                insert(meta), [{"name": name, "value": value} for name, value in known.items()]
+            )
     return True
 
 

@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-VERSION = 1
+VERSION = 2
 """Of the schema. An older program refuses a newer state."""
 
 
@@ -76,6 +76,7 @@ part = Table(
     Column("high", Word),  # so that one person is found without reading the rest
     Column("rows", Integer, nullable=False),
     Column("data", LargeBinary, nullable=False),
+    Column("digest", Word),  # of all of it: a damaged part is never taken for a sound one
 )  # fmt: skip
 
 snapshot = Table(
@@ -101,6 +102,7 @@ journal = Table(
     Column("intent_at", Word, nullable=False),
     Column("outcome_at", Word),
     Column("folded", Boolean, nullable=False),  # its effect on the ledger is in the ledger's frame
+    Column("digest", Word),  # of what it says
 )  # fmt: skip
 Index("journal_open", journal.c.folded, journal.c.target)
 Index("journal_person", journal.c.person_id)
@@ -115,6 +117,7 @@ revocation = Table(
     Column("lifted_at", Word),
     Column("lifted_by", Word),
     Column("lifted_reason", Words),
+    Column("digest", Word),  # of the order as it was given
 )  # fmt: skip
 Index("revocation_person", revocation.c.person_id)
 
@@ -141,4 +144,22 @@ run = Table(
     Column("ended_at", Word),
     Column("outcome", Word),
     Column("summary", Words),
+)  # fmt: skip
+
+closing = Table(
+    "closing", metadata,
+    Column("revocation", Integer, primary_key=True),
+    Column("target", Word, primary_key=True),
+    Column("outcome", Word, nullable=False),  # as service.revoking.Closed tells it
+    Column("reason", Words, nullable=False),
+    Column("at", Word, nullable=False),
+)  # fmt: skip
+
+circuit = Table(
+    "circuit", metadata,
+    Column("target", Word, primary_key=True),
+    Column("since", Word, nullable=False),
+    Column("reason", Words, nullable=False),
+    Column("probes", Integer, nullable=False),  # in vain, since then
+    Column("next_probe_at", Word, nullable=False),
 )  # fmt: skip

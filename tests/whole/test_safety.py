@@ -167,7 +167,7 @@ def test_killed_anywhere_the_next_run_ends_the_same(tmp_path: Path, after: int) 
     town = Town(tmp_path / "cut", people=150)
     town.write()
     process = town.start("sync")
-    _wait_for_operations(town, after)
+    wait_for_operations(town, after)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=20)
     assert process.returncode == -signal.SIGKILL
@@ -183,14 +183,15 @@ def test_killed_anywhere_the_next_run_ends_the_same(tmp_path: Path, after: int) 
     assert town.doors() == whole.doors()
 
 
-def _wait_for_operations(town: Town, count: int) -> None:
-    """Wait until the state tells of *count* operations whose outcome is known."""
+def wait_for_operations(town: Town, count: int, *, intents: int = 0) -> None:
+    """Wait until the state tells of *count* operations whose outcome is known, and *intents*."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         try:
             with sqlite3.connect(town.folder / "var" / "idsync.db", timeout=5) as state:
-                query = "SELECT count(*) FROM journal WHERE state <> 'intent'"
-                if state.execute(query).fetchone()[0] >= count:
+                query = "SELECT count(*), count(*) FILTER (WHERE state <> 'intent') FROM journal"
+                written, known = state.execute(query).fetchone()
+                if known >= count and written >= intents:
                     return
         except sqlite3.OperationalError:
             pass

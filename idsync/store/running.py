@@ -1,0 +1,119 @@
+"""One run at a time: who is at it, since when, and what stops a run that another replaced."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, insert, select, update
+
+from idsync.errors import ConfigError, Unavailable
+from idsync.store.postgres import run_lock
+from idsync.store.tables import meta
+
+Allowed = Callable[[Connection], None]
+OWNER = "run:owner"
+"""Under this name stands in `meta` which run is at work, or was last."""
+
+
+@contextmanager
+def one_run(engine: Engine, file: Path | None) -> Iterator[Allowed]:
+    """Keep every other run out, and give what raises once this run is not the one any longer.
+
+    Raises:
+        Unavailable: another run is at work, or has taken over.
+        ConfigError: no lock holds where the state stands.
+    """
+    if file is not None:
+        with _file_lock(file.with_name(file.name + ".lock")) as mine:
+            if not mine:
+                raise _busy(engine)
+            yield _owner(engine)
+    elif engine.dialect.name == "postgresql":
+        with run_lock(engine) as still_mine:
+            if still_mine is None:
+                raise _busy(engine)
+            newest = _owner(engine)
+
+            def both(connection: Connection) -> None:
+                still_mine(connection)
+                newest(connection)
+
+            yield both
+    else:
+        yield lambda _: None
+
+
+@contextmanager
+def _file_lock(file: Path) -> Iterator[bool]:
+    """Lock *file*, and tell whether that was possible; a process that dies lets go by itself."""
+    try:
+        handle = file.open("a")
+    except OSError:
+        raise ConfigError(
+            "no run can be kept out: the folder of [idsync] state may not be written"
+        ) from None
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        except OSError:
+            raise _no_locks() from None
+        with file.open("a") as probe:
+            try:
+                fcntl.flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                pass
+            else:
+                raise _no_locks()
+        yield True
+
+
+def _no_locks() -> ConfigError:
+    return ConfigError(
+        "no lock holds where the state stands: put it on a disk of this machine, or in PostgreSQL"
+    )
+
+
+def _busy(engine: Engine) -> Unavailable:
+    with engine.connect().execution_options(reads=True) as connection:
+        told = connection.execute(select(meta.c.value).where(meta.c.name == OWNER)).scalar()
+    who = ""
+    if told:
+        owner = json.loads(told)
+        since = datetime.fromisoformat(owner["since"]).strftime("%Y-%m-%d %H:%M:%S UTC")
+        who = f" (process {owner['process']} on {owner['host']}, since {since})"
+    return Unavailable(f"another idsync run is at work on this state{who}: wait for it to end")
+
+
+def _owner(engine: Engine) -> Allowed:
+    """Write this run down as the one at work; return what tells whether it still is."""
+    wanted = select(meta.c.value).where(meta.c.name == OWNER)
+    with engine.begin() as connection:
+        told = connection.execute(wanted).scalar()
+        turn = json.loads(told)["turn"] + 1 if told else 1
+        since = datetime.now(UTC).isoformat()
+        owner = json.dumps(
+            {"turn": turn, "process": os.getpid(), "host": socket.gethostname(), "since": since}
+        )
+        if told:
+            connection.execute(update(meta).where(meta.c.name == OWNER).values(value=owner))
+        else:
+            connection.execute(insert(meta).values(name=OWNER, value=owner))
+
+    def still(connection: Connection) -> None:
+        if connection.execute(wanted).scalar() != owner:
+            raise Unavailable(
+                "another run has taken this state over, so this run stops before it sends more: "
+                "see to it that one machine alone works on it"
+            )
+
+    return still
