@@ -110,6 +110,7 @@ def settings_tables() -> dict[str, Table]:
         "targets": file_tables.TargetTable,
         "brakes": file_tables.Brakes,
         "brakes.gaining": file_tables.Limits,
+        "retention": file_tables.Retention,
         "profiles": file_tables.ProfileTable,
         "profiles.grants": file_tables.RightTable,
         "rules": file_tables.RuleTable,

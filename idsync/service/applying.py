@@ -14,10 +14,12 @@ from idsync.config import Config, connect_target
 from idsync.errors import ChangedError, ConfigError
 from idsync.mapping.correlate import People
 from idsync.plan.document import Plan, ordered_changes
+from idsync.service.auditing import attend
 from idsync.service.planning import LINKS, Look, look
 from idsync.service.reading import Progress
 from idsync.service.revoking import close_person
 from idsync.store import State
+from idsync.store.audit_records import Record, adopted_records
 from idsync.targets import Target
 
 
@@ -93,6 +95,8 @@ def sync(
         Unavailable: another run is at work.
     """
     with state.run_lock():
+        attend(config, state, clock(), strict=True)
+        state.audit.witness()  # where nothing can be signed, nothing is sent
         silent = settle_unknown(state, lambda name: _connect(config, name), clock)
         for name in silent:
             progress(f"{name} does not answer: what it did last is still unknown")
@@ -162,6 +166,7 @@ def remember(config: Config, state: State, seen: Look, now: datetime) -> None:
     """Keep what was read and understood: all of it, or nothing, in one transaction."""
     people = seen.people
     plan = seen.plan
+    adopted: list[Record] = []
     with state.engine.begin() as connection:
         for name, read in seen.reads.items():
             if read.fresh is None or read.tables is None:
@@ -179,6 +184,8 @@ def remember(config: Config, state: State, seen: Look, now: datetime) -> None:
             mine = pl.col("target") == name
             if config.targets[name].adopt == "matching" and not state.remembered(f"adopted:{name}"):
                 state.journal.adopt(connection, name, plan.adopt.filter(mine))
+                controller = config.targets[name].controller
+                adopted += adopted_records(plan.adopt.filter(mine), controller)
                 state.remember(connection, f"adopted:{name}", now.isoformat())
             written = plan.go.filter(mine).select("key", "person_id")
             new = [
@@ -191,6 +198,22 @@ def remember(config: Config, state: State, seen: Look, now: datetime) -> None:
             if linked.height != known.height:
                 state.frames.save(connection, f"link:{name}", linked)
         state.orders.hold_in(connection, plan.held, plan.used_approvals, now)
+        state.audit.append(connection, [*_decided(plan), *adopted], now)
+
+
+def _decided(plan: Plan) -> list[Record]:
+    """What the brake held, and what an approval let go, for the audit."""
+    held = [
+        Record(
+            kind="held",
+            facts={
+                "digest": part.digest, "scope": part.scope, "direction": part.direction,
+                "people": part.people, "base": part.base,
+            },
+        )
+        for part in plan.held
+    ]  # fmt: skip
+    return held + [Record(kind="let go", facts={"digest": one}) for one in plan.used_approvals]
 
 
 def people_frames(people: People) -> dict[str, pl.DataFrame]:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, Row, insert, select, update
 
 from idsync.model import Outcome
 from idsync.plan.items import ITEMS, LEDGER, merged_ledger
+from idsync.store.audit import Audit
 from idsync.store.frames import Frames
 from idsync.store.tables import journal
 
@@ -39,9 +40,10 @@ class Operation:
 class Journal:
     """Operations and the ledger, which is nothing but the journal summed up."""
 
-    def __init__(self, engine: Engine, frames: Frames) -> None:
+    def __init__(self, engine: Engine, frames: Frames, audit: Audit) -> None:
         self._engine = engine
         self._frames = frames
+        self._audit = audit
         self._allowed: Callable[[Connection], None] = lambda _: None
 
     @contextmanager
@@ -69,10 +71,12 @@ class Journal:
         ]  # fmt: skip
         with self._engine.begin() as connection:
             self._allowed(connection)
-            return [
+            numbers = [
                 connection.execute(insert(journal).values(row).returning(journal.c.id)).scalar_one()
                 for row in rows
             ]
+            self._audit.intended(connection, run, numbers, operations, now)
+        return numbers
 
     def settle_part(
         self, number: int, outcome: Outcome, standing: pl.DataFrame, now: datetime
@@ -90,7 +94,10 @@ class Journal:
         if settled == "refused" and not standing.is_empty():
             values["state"] = "partly"
         with self._engine.begin() as connection:
-            connection.execute(update(journal).where(journal.c.id == number).values(values))
+            change = update(journal).where(journal.c.id == number).values(values)
+            row = connection.execute(change.returning(journal.c.target, journal.c.person_id)).one()
+            told = (str(values["state"]), outcome.reason, standing)
+            self._audit.settled(connection, number, row, *told, now)
 
     def unsettled(self) -> list[Operation]:
         """Return the operations of which nobody knows whether they happened, oldest first."""

@@ -10,6 +10,8 @@ from sqlalchemy import Connection, Engine, insert, select, update
 
 from idsync.errors import ConfigError
 from idsync.plan.brake import HeldPart
+from idsync.store.audit import Audit
+from idsync.store.audit_records import Record
 from idsync.store.engines import REVOKING, alone
 from idsync.store.tables import approval, revocation
 
@@ -45,8 +47,9 @@ class Approval:
 class Orders:
     """Revocations and approvals, each with who, when and why."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, audit: Audit) -> None:
         self._engine = engine
+        self._audit = audit
 
     # ── revocations ─────────────────────────────────────────────────────────────────────
 
@@ -70,6 +73,11 @@ class Orders:
                     )
                     .returning(revocation.c.id)
                 ).scalar_one()
+                told = {"order": number, "by": by}
+                ordered = Record(
+                    kind="revoked", person_id=person_id, facts=told, sealed={"reason": reason}
+                )
+                self._audit.append(connection, [ordered], now)
                 return Revocation(
                     id=number, person_id=person_id, reason=reason, ordered_by=by,
                     ordered_at=now.isoformat(),
@@ -87,6 +95,12 @@ class Orders:
                 .where(revocation.c.person_id == person_id, revocation.c.lifted_at.is_(None))
                 .values(lifted_at=now.isoformat(), lifted_by=by, lifted_reason=reason)
             )
+            if lifted.rowcount:
+                told = Record(
+                    kind="restored", person_id=person_id, facts={"by": by},
+                    sealed={"reason": reason},
+                )  # fmt: skip
+                self._audit.append(connection, [told], now)
         return lifted.rowcount > 0
 
     def revocations(self) -> list[Revocation]:
@@ -186,6 +200,9 @@ class Orders:
                         state="approved", approved_by=by, approved_at=now.isoformat(), reason=reason
                     )
                 )
+                if approved.rowcount:
+                    told = {"digest": fitting[0].digest, "by": by, "reason": reason}
+                    self._audit.append(connection, [Record(kind="approved", facts=told)], now)
             if approved.rowcount:
                 return fitting[0]
         several = len(start) >= 8 and len(fitting) > 1

@@ -18,6 +18,8 @@ from sqlalchemy import Connection, Engine, insert, inspect, select, update
 from sqlalchemy.exc import DBAPIError
 
 from idsync.errors import ConfigError, IntegrityError, Unavailable
+from idsync.store.audit import Audit
+from idsync.store.audit_records import Record
 from idsync.store.engines import MAKING, alone, file_engine, memory_engine
 from idsync.store.frames import Frames
 from idsync.store.journal import Journal
@@ -44,8 +46,9 @@ class State:
         self.engine = engine
         self._file = file
         self.frames = Frames(engine)
-        self.journal = Journal(engine, self.frames)
-        self.orders = Orders(engine)
+        self.audit = Audit(engine)
+        self.journal = Journal(engine, self.frames, self.audit)
+        self.orders = Orders(engine, self.audit)
 
     @cached_property
     def instance(self) -> UUID:
@@ -90,7 +93,10 @@ class State:
             begun = connection.execute(
                 insert(run).values(command=command, started_at=now.isoformat()).returning(run.c.id)
             )
-            return int(begun.scalar_one())
+            number = int(begun.scalar_one())
+            told = {"run": number, "command": command}
+            self.audit.append(connection, [Record(kind="started", facts=told)], now)
+        return number
 
     def end_run(self, number: int, outcome: str, summary: dict[str, Any], now: datetime) -> None:
         """Note how a run ended."""
@@ -100,6 +106,9 @@ class State:
                 .where(run.c.id == number)
                 .values(ended_at=now.isoformat(), outcome=outcome, summary=json.dumps(summary))
             )
+            told = {"run": number, "outcome": outcome}
+            self.audit.append(connection, [Record(kind="ended", facts=told)], now)
+        self.audit.sign_off()
 
     def runs(self, last: int = 5) -> list[dict[str, Any]]:
         """Return the newest runs: id, command, started_at, ended_at, outcome, summary."""
@@ -136,6 +145,7 @@ class State:
 
     def close(self) -> None:
         """Let go of the database."""
+        self.audit.sign_off()
         self.engine.dispose()
 
 
