@@ -22,16 +22,16 @@ def command() -> None:
 
 @command.command()
 @click.option(
-    "--checkpoints", type=click.Path(path_type=Path), help="A copy of the checkpoints kept elsewhere."
+    "--checkpoints",
+    type=click.Path(path_type=Path),
+    help="A copy of the checkpoints kept elsewhere.",
 )
 @click.option(
     "--public-key", "keys", multiple=True, type=click.Path(path_type=Path),
     help="Who may have signed them; several times for several machines.",
 )  # fmt: skip
 @options
-def verify(
-    checkpoints: Path | None, keys: tuple[Path, ...], config: Path, as_json: bool
-) -> int:
+def verify(checkpoints: Path | None, keys: tuple[Path, ...], config: Path, as_json: bool) -> int:
     """Find every changed, dropped, inserted, moved or cut record of the audit.
 
     Holds each chain against itself, against the journal and against the signed checkpoints.
@@ -45,9 +45,7 @@ def verify(
         progress(f"verifying {done} of {total} records")
 
     with opened(config, create=False) as (checked, state):
-        verdict = verify_audit(
-            checked, state, checkpoints=checkpoints, keys=keys, progress=step
-        )
+        verdict = verify_audit(checked, state, checkpoints=checkpoints, keys=keys, progress=step)
         progress.end()
         sound = not verdict.problems
         if as_json:
@@ -70,4 +68,6 @@ def _show_verdict(verdict: Verdict, zone: ZoneInfo) -> None:
         say(f"The last one is of {last}; {verdict.unsigned} records came after it.")
     else:
         say("No checkpoint was found: a chain that was rewritten as a whole would not show.")
-    say("The audit is whole." if not verdict.problems else "The audit is NOT whole: stop, and look.")
+    say(
+        "The audit is whole." if not verdict.problems else "The audit is NOT whole: stop, and look."
+    )

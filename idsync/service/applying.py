@@ -15,8 +15,10 @@ from idsync.errors import ChangedError, ConfigError
 from idsync.mapping.correlate import People
 from idsync.plan.document import Plan, ordered_changes
 from idsync.service.auditing import attend
+from idsync.service.history import LOCAL, OWN, seen_locally
 from idsync.service.planning import LINKS, Look, look
 from idsync.service.reading import Progress
+from idsync.service.retaining import retain
 from idsync.service.revoking import close_person
 from idsync.store import State
 from idsync.store.audit_records import Record, adopted_records
@@ -112,6 +114,7 @@ def sync(
         done = _carry_out(config, state, number, seen.plan, step)
         run = Run(look=seen, done=done)
         state.journal.fold(config.targets)
+        retain(config, state, clock())
         summary = {name: _counts(one) for name, one in done.items()}
         state.end_run(number, run.outcome, summary, clock())
         return run
@@ -197,6 +200,11 @@ def remember(config: Config, state: State, seen: Look, now: datetime) -> None:
             linked = pl.concat([known, *new]).unique("key", keep="first", maintain_order=True)
             if linked.height != known.height:
                 state.frames.save(connection, f"link:{name}", linked)
+            own = pl.concat([state.journal.ledger(name), plan.adopt.filter(mine)]).select(OWN)
+            before = state.frames.load(f"local:{name}", LOCAL)
+            local = seen_locally(before, seen.holdings[name], own, linked, now)
+            if local is not before:
+                state.frames.save(connection, f"local:{name}", local)
         state.orders.hold_in(connection, plan.held, plan.used_approvals, now)
         state.audit.append(connection, [*_decided(plan), *adopted], now)
 

@@ -40,7 +40,7 @@ def attend(config: Config, state: State, now: datetime, by: str = "", *, strict:
     """
     state.audit.controllers = {name: one.controller for name, one in config.targets.items()}
     try:
-        state.audit.witnessed_by(Checkpoints(checkpoints_of(config), _signing_key(config)))
+        state.audit.witnessed_by(Checkpoints(checkpoints_of(config), signing_key(config)))
     except ConfigError as error:
         if strict:
             raise
@@ -80,7 +80,12 @@ def _key_file(config: Config) -> Path | None:
     return config.folder / named.name if named.kind == "file" else None
 
 
-def _signing_key(config: Config) -> SigningKey:
+def signing_key(config: Config) -> SigningKey:
+    """Return the key that signs, made where it may be.
+
+    Raises:
+        ConfigError: it cannot be read or made.
+    """
     file = _key_file(config)
     if file is not None:
         return signing_key_in(file)
@@ -95,7 +100,7 @@ def public_keys(config: Config, files: Sequence[Path] = ()) -> list[PublicKey]:
         return read_public_keys(files)
     file = _key_file(config)
     if file is None:
-        return [_signing_key(config).public]
+        return [signing_key(config).public]
     if file.exists():
         return [signing_key_in(file).public]
     return read_public_keys([public_half(file)]) if public_half(file).exists() else []
@@ -132,6 +137,4 @@ def in_controller(config: Config, controller: str | None) -> Iterable[str]:
     named = {one.controller for one in config.targets.values()}
     if controller is not None and controller not in named:
         raise ConfigError(f"no target has this controller: one of {', '.join(sorted(named))}")
-    return [
-        name for name, one in config.targets.items() if controller in (None, one.controller)
-    ]
+    return [name for name, one in config.targets.items() if controller in (None, one.controller)]

@@ -7,7 +7,6 @@ chain, so that it never forks. What stands outside the database is audit_checkpo
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -21,7 +20,15 @@ from sqlalchemy.exc import DBAPIError
 from idsync.errors import IdsyncError
 from idsync.store.audit_checkpoints import Checkpoints
 from idsync.store.audit_keys import keys_for
-from idsync.store.audit_records import CITY, START, Record, canonical, chained, told_items
+from idsync.store.audit_records import (
+    CITY,
+    START,
+    Record,
+    canonical,
+    chained,
+    refuse_floats,
+    told_items,
+)
 from idsync.store.tables import audit, audit_head, journal
 
 MOST_S = 50
@@ -67,6 +74,8 @@ class Audit:
                 number += 1
                 person = keys.get(record.person_id)
                 alias = person.alias if person else ""
+                if not record.operation:  # those hold what told_items makes
+                    refuse_floats(record.facts)
                 facts = canonical(record.facts)
                 sealed = person.seal(record.sealed) if person and record.sealed else b""
                 told = (controller, number, at, record.kind, record.target, alias)
@@ -193,9 +202,3 @@ def _beginning(connection: Connection, records: list[Record]) -> Record:
     if new:
         older = older.where(journal.c.id < min(new))
     return Record(kind="began", facts={"operations": connection.execute(older).scalar() or 0})
-
-
-def facts_of(text: str) -> dict[str, Any]:
-    """Return the facts of a stored record."""
-    facts: dict[str, Any] = json.loads(text)
-    return facts

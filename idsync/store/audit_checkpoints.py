@@ -245,9 +245,7 @@ def retire(connection: Connection, highest: int) -> None:
 
 
 def _remember(connection: Connection, name: str, number: int) -> None:
-    changed = connection.execute(
-        update(meta).where(meta.c.name == name).values(value=str(number))
-    )
+    changed = connection.execute(update(meta).where(meta.c.name == name).values(value=str(number)))
     if not changed.rowcount:
         connection.execute(insert(meta).values(name=name, value=str(number)))
 

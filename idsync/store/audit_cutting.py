@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select
 
-from idsync.store.audit_records import Record, canonical
+from idsync.store.audit_records import Record, canonical, facts_of
 from idsync.store.audit_signing import PublicKey, SigningKey
 from idsync.store.tables import audit, audit_cut
 
@@ -45,13 +45,12 @@ def cut(
     held = select(audit.c.number).where(*until, audit.c.person.in_(list(kept))).limit(1)
     if connection.execute(held).first():
         return None
-    first, count = connection.execute(
-        select(func.min(audit.c.number), func.count()).where(*until)
-    ).one()
+    counts = (func.min(audit.c.number), func.count(), func.max(audit.c.operation))
+    first, count, operation = connection.execute(select(*counts).where(*until)).one()
     facts = {
         "format": FORMAT, "controller": controller, "first": first, "last": number,
-        "records": count, "hash": hash_, "limit_days": limit_days, "at": now.isoformat(),
-        "key": key.name,
+        "records": count, "operations": operation, "hash": hash_,
+        "limit_days": limit_days, "at": now.isoformat(), "key": key.name,
     }  # fmt: skip
     statement = canonical(facts | {"signature": key.sign(canonical(facts).encode())})
     connection.execute(delete(audit).where(*until))
@@ -64,10 +63,18 @@ def cut(
     return Record(kind="cut", controller=controller, facts=facts)
 
 
+def cuts_of(connection: Connection) -> dict[str, int]:
+    """Return the number of the last record that is gone, by controller."""
+    query = select(audit_cut.c.controller, audit_cut.c.number)
+    return {row.controller: row.number for row in connection.execute(query)}
+
+
 def read_cuts(
     connection: Connection, keys: Sequence[PublicKey], found: Callable[[str], None]
-) -> dict[str, tuple[int, bytes]]:
-    """Return where each chain that was cut goes on: number and hash of the last one gone.
+) -> dict[str, tuple[int, bytes, int]]:
+    """Return where each chain that was cut goes on.
+
+    That is number and hash of the last record gone, and the highest operation in any.
 
     A statement that no known key has signed, or that says another thing than the row, is
     told to *found*, and the chain is taken to have been cut by somebody else.
@@ -76,7 +83,8 @@ def read_cuts(
     cuts = {}
     for row in connection.execute(select(audit_cut)):
         if _is_signed(row.statement, known, row.controller, row.number, bytes(row.hash).hex()):
-            cuts[row.controller] = (row.number, bytes(row.hash))
+            highest = facts_of(row.statement)["operations"]
+            cuts[row.controller] = (row.number, bytes(row.hash), highest)
         else:
             found(
                 f"chain {row.controller!r}: the statement about records up to {row.number} that "

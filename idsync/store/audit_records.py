@@ -39,24 +39,26 @@ class Record:
 
 
 def canonical(facts: object) -> str:
-    """Return *facts* as the one JSON text that says it: sorted keys, no spaces.
-
-    Raises:
-        TypeError: a number in it is no whole number, or something is no JSON.
-    """
-    _refuse_floats(facts)
+    """Return *facts* as the one JSON text that says it: sorted keys, no spaces."""
     return json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def _refuse_floats(facts: object) -> None:
+def facts_of(text: str) -> dict[str, Any]:
+    """Return the facts of a stored record."""
+    facts: dict[str, Any] = json.loads(text)
+    return facts
+
+
+def refuse_floats(facts: object) -> None:
+    """Raise TypeError where a number in *facts* is not whole: it has no one text."""
     if isinstance(facts, float):
-        raise TypeError("a number that is not whole has no canonical form")
+        raise TypeError("a number that is not whole has no canonical text")
     if isinstance(facts, dict):
         for value in facts.values():
-            _refuse_floats(value)
+            refuse_floats(value)
     elif isinstance(facts, list | tuple):
         for value in facts:
-            _refuse_floats(value)
+            refuse_floats(value)
 
 
 def chained(

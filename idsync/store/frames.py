@@ -14,6 +14,8 @@ from idsync.store.tables import part
 
 PART_ROWS = 100_000
 SIDE_BY_SIDE = 4
+COMPACT = pl.CompatLevel.oldest()
+"""Texts one after the other: the newer layout may carry along those of rows that are gone."""
 FEW = 16  # rows for each distinct text, from which on a column is stored by number
 
 
@@ -60,7 +62,7 @@ class Frames:
         for number, start in enumerate(range(0, max(frame.height, 1), PART_ROWS)):
             rows = frame.slice(start, PART_ROWS)
             buffer = io.BytesIO()
-            _coded(rows).write_ipc(buffer, compression="lz4")
+            _coded(rows).write_ipc(buffer, compression="lz4", compat_level=COMPACT)
             connection.execute(
                 insert(part).values(
                     frame=name, number=number, rows=rows.height, data=buffer.getvalue(),

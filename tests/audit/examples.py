@@ -106,5 +106,3 @@ def rewrite(connection: Connection, rows: list[dict[str, Any]]) -> None:
             .where(audit_head.c.controller == controller)
             .values(number=number, hash=hashed)
         )
-
-

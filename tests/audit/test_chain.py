@@ -85,7 +85,9 @@ def judged(site: Site, connection: Connection) -> list[str]:
 
 def drop(connection: Connection, row: dict[str, Any]) -> None:
     connection.execute(
-        delete(audit).where(audit.c.controller == row["controller"], audit.c.number == row["number"])
+        delete(audit).where(
+            audit.c.controller == row["controller"], audit.c.number == row["number"]
+        )
     )
 
 
@@ -263,7 +265,7 @@ def test_what_is_rolled_back_is_in_neither(site: Site) -> None:
 @pytest.mark.case("A14")
 def test_without_its_record_an_operation_is_not_even_intended(site: Site) -> None:
     site.change(lambda c: c.exec_driver_sql("ALTER TABLE audit RENAME TO elsewhere"))
-    with pytest.raises(Exception, match="audit|lost tables"):
+    with pytest.raises(Exception, match=r"audit|lost tables"):
         site.operations(1)
     site.change(lambda c: c.exec_driver_sql("ALTER TABLE elsewhere RENAME TO audit"))
     with site.state.engine.connect() as connection:
@@ -280,9 +282,7 @@ def test_a_number_that_is_not_whole_has_no_place_in_a_record(state: State) -> No
 def test_a_record_of_another_type_than_was_written_is_found(site: Site) -> None:
     if site.state.engine.dialect.name == "postgresql":
         return  # there a column takes its own type only
-    site.change(
-        lambda c: c.exec_driver_sql("UPDATE audit SET sealed = 'x' WHERE kind = 'revoked'")
-    )
+    site.change(lambda c: c.exec_driver_sql("UPDATE audit SET sealed = 'x' WHERE kind = 'revoked'"))
     assert site.problems()
 
 
