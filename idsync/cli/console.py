@@ -67,7 +67,7 @@ def opened(
             from idsync.service.applying import clock
             from idsync.service.auditing import attend
 
-            attend(checked, state, clock(), strict=False)
+            attend(checked, state, clock, strict=False)
         yield checked, state
         state.audit.sign_off()
         if state.audit.unwitnessed:

@@ -97,7 +97,7 @@ def sync(
         Unavailable: another run is at work.
     """
     with state.run_lock():
-        attend(config, state, clock(), strict=True)
+        attend(config, state, clock, strict=True)
         state.audit.witness()  # where nothing can be signed, nothing is sent
         silent = settle_unknown(state, lambda name: _connect(config, name), clock)
         for name in silent:

@@ -28,7 +28,9 @@ CONFIGURED = "configuration"
 """Under this name the state remembers the digest of the configuration it last worked with."""
 
 
-def attend(config: Config, state: State, now: datetime, by: str = "", *, strict: bool) -> None:
+def attend(
+    config: Config, state: State, clock: Callable[[], datetime], by: str = "", *, strict: bool
+) -> None:
     """Let *state* audit with the controllers of *config*, and sign what it appends.
 
     A configuration that is new to the state, or was changed, is told with its digest. Where
@@ -40,7 +42,8 @@ def attend(config: Config, state: State, now: datetime, by: str = "", *, strict:
     """
     state.audit.controllers = {name: one.controller for name, one in config.targets.items()}
     try:
-        state.audit.witnessed_by(Checkpoints(checkpoints_of(config), signing_key(config)))
+        signed = Checkpoints(checkpoints_of(config), signing_key(config), clock)
+        state.audit.witnessed_by(signed)
     except ConfigError as error:
         if strict:
             raise
@@ -51,7 +54,7 @@ def attend(config: Config, state: State, now: datetime, by: str = "", *, strict:
     with state.engine.begin() as connection:
         state.remember(connection, CONFIGURED, config.digest)
         told = {"digest": config.digest, "before": before, "by": by or this_user()}
-        state.audit.append(connection, [Record(kind="configured", facts=told)], now)
+        state.audit.append(connection, [Record(kind="configured", facts=told)], clock())
 
 
 def this_user() -> str:

@@ -145,7 +145,8 @@ def _segment(file: Path, oldest: str, done: dict[str, int]) -> dict[str, Any]:
         size = sum(max(0, number - done.get(name, 0)) for name, (number, _) in heads.items())
         if chosen and size > RECORDS:
             break
-        chosen = heads
+        if size:  # one segment at least, however long it is
+            chosen = heads
     return chosen
 
 

@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,9 +35,12 @@ RETIRED = "operations retired"
 class Checkpoints:
     """The file, and the key that signs in it."""
 
-    def __init__(self, file: Path, key: SigningKey) -> None:
+    def __init__(
+        self, file: Path, key: SigningKey, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
         self.file = file
         self.key = key
+        self._clock = clock
 
     def write(self, engine: Engine) -> None:
         """Add a line that tells where every chain stands, unless the last one tells so.
@@ -57,7 +60,7 @@ class Checkpoints:
             line = {
                 "format": FORMAT, "number": before.get("number", 0) + 1,
                 "previous": hashlib.sha256(last).hexdigest() if last else "",
-                "at": datetime.now(UTC).isoformat(timespec="seconds"), "key": self.key.name,
+                "at": self._clock().isoformat(timespec="seconds"), "key": self.key.name,
                 **stands,
             }  # fmt: skip
             signed = signed_line(line, self.key)

@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import Column, func, select, update
 
 from idsync.service import retaining
 from idsync.service.erasing import Decision, keep_person, release_person
@@ -30,9 +30,9 @@ audit = 200
 WHY = Decision(reason="tvist", by="juristen")
 
 
-def oldest(state: State, column: object) -> str:
+def oldest(state: State, column: Column[str]) -> str:
     with state.engine.connect() as connection:
-        found = connection.execute(select(func.min(column))).scalar()  # type: ignore[arg-type]
+        found: str | None = connection.execute(select(func.min(column))).scalar()
     return found or "9999"
 
 
