@@ -110,6 +110,7 @@ def settings_tables() -> dict[str, Table]:
         "targets": file_tables.TargetTable,
         "brakes": file_tables.Brakes,
         "brakes.gaining": file_tables.Limits,
+        "retention": file_tables.Retention,
         "profiles": file_tables.ProfileTable,
         "profiles.grants": file_tables.RightTable,
         "rules": file_tables.RuleTable,
@@ -302,8 +303,11 @@ def command_tables() -> dict[str, Table]:
         command = app.get_command(group, name)
         assert command is not None
         context = click.Context(command, info_name=name, parent=group)
-        rows = tuple(_option(parameter, context) for parameter in command.params)
-        tables[f"idsync {name}"] = Table(head=("argument or option", "means"), rows=rows)
+        parts = command.commands if isinstance(command, click.Group) else {"": command}
+        for part, found in parts.items():
+            rows = tuple(_option(parameter, context) for parameter in found.params)
+            title = f"idsync {name} {part}".strip()
+            tables[title] = Table(head=("argument or option", "means"), rows=rows)
     return tables
 
 

@@ -21,6 +21,9 @@ COMMANDS = {
     "ack": "Say that a work order has been done, or could not be.",
     "status": "Show the last runs, what is held, and what is not confirmed.",
     "rebuild": "Let the systems say what is idsync's own, where the state is not the newest.",
+    "audit": "Verify the audit; show who could open what, when and why.",
+    "erase": "Erase what is known of somebody who has left.",
+    "keep": "Put a legal hold on somebody, or release it.",
     "demo": "Run the whole thing on a made-up city, on this machine only.",
 }
 

@@ -66,7 +66,15 @@ def opened(
         doubtful=doubtful,
     )  # fmt: skip
     try:
+        if create:
+            from idsync.service.applying import clock
+            from idsync.service.auditing import attend
+
+            attend(checked, state, clock, strict=False)
         yield checked, state
+        state.audit.sign_off()
+        if state.audit.unwitnessed:
+            click.echo(f"idsync: not signed: {state.audit.unwitnessed}", err=True)
     finally:
         state.close()
 

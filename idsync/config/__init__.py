@@ -3,7 +3,7 @@
 from idsync.config.connectors import connect_source, connect_target
 from idsync.config.loading import load
 from idsync.config.result import Config, SourceConfig, TargetConfig
-from idsync.config.tables import Brakes, Correlation, General, Limits
+from idsync.config.tables import Brakes, Correlation, General, Limits, Retention
 
 __all__ = [
     "Brakes",
@@ -11,6 +11,7 @@ __all__ = [
     "Correlation",
     "General",
     "Limits",
+    "Retention",
     "SourceConfig",
     "TargetConfig",
     "connect_source",

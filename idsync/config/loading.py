@@ -50,6 +50,7 @@ def load(path: Path) -> Config:
         brakes=file.brakes,
         profiles=profiles,
         rules=rules,
+        retention=file.retention,
     )
 
 

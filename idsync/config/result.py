@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from idsync.config.tables import Brakes, Correlation, General
+from idsync.config.tables import Brakes, Correlation, General, Retention
 from idsync.mapping.catalogue import Catalogue, Profile, Rule
 from idsync.model import Kind
 from idsync.settings import Settings
@@ -55,6 +55,7 @@ class Config:
     brakes: Brakes
     profiles: list[Profile]
     rules: list[Rule]
+    retention: Retention
 
     @property
     def catalogue(self) -> Catalogue:

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Val
 from idsync.config.sentences import suggest
 from idsync.mapping.conditions import Condition, parse
 from idsync.model import ATTRIBUTES, GrantKind, Kind, Person, scalar_fields
-from idsync.settings import Settings, ZoneField
+from idsync.settings import PathField, SecretField, Settings, ZoneField
 
 IDENTIFYING = ("employee_number", "user_name", "mail", "phone")
 """Attributes that can tell who somebody is. A name cannot: two people may share one."""
@@ -75,6 +75,7 @@ def _absolute(name: str, value: str, folder: Path) -> str:
 Text: TypeAlias = Annotated[str, Field(min_length=1)]
 Name: TypeAlias = Annotated[Text, AfterValidator(_name)]
 Days: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=3660)]
+Kept: TypeAlias = Annotated[int, Field(strict=True, ge=30, le=36_600)]
 People: TypeAlias = Annotated[int, Field(strict=True, ge=0)]
 Percent: TypeAlias = Annotated[float, Field(strict=True, ge=0, le=100, allow_inf_nan=False)]
 Share: TypeAlias = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
@@ -94,6 +95,8 @@ class General(Settings):
     )
     timezone: ZoneField = ZoneInfo("Europe/Stockholm")
     ahead_days: Days = 14
+    checkpoints: PathField | None = None
+    audit_key: SecretField | None = None
 
 
 class Correlation(Settings):
@@ -106,6 +109,19 @@ class Correlation(Settings):
     precedence: dict[Annotated[str, _one_of("default", *KNOWN_OF_PEOPLE)], tuple[Text, ...]] = (
         Field({})
     )
+
+
+class Retention(Settings):
+    """[retention]: for how many days what is done with is remembered. Then it goes by itself."""
+
+    operations: Kept = 400
+    runs: Kept = 400
+    orders: Kept = 1825
+    sources: Kept = 400
+    local: Kept = 1825
+    people: Kept = 730
+    audit: Kept = 3650
+    hold: bool = False
 
 
 class SourceTable(Settings):
@@ -206,5 +222,6 @@ class FileTable(Settings):
     sources: dict[Name, dict[str, Any]] = Field(default={})
     targets: dict[Name, dict[str, Any]] = Field(default={})
     brakes: Brakes = Field(default={}, validate_default=True)
+    retention: Retention = Field(default={}, validate_default=True)
     profiles: tuple[ProfileTable, ...] = ()
     rules: tuple[RuleTable, ...] = ()

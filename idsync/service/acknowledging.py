@@ -9,6 +9,7 @@ from idsync.config import Config, connect_target
 from idsync.errors import ConfigError
 from idsync.service.applying import clock
 from idsync.store import State
+from idsync.store.audit_records import Record
 
 
 @runtime_checkable
@@ -44,6 +45,11 @@ def acknowledge(
         adapter.acknowledge(order, line, not refused, refused, by)
     finally:
         adapter.close()
+    told = {"order": order, "line": line, "refused": bool(refused), "by": by}
+    controller = config.targets[name].controller
+    state.audit.note(
+        clock(), Record(kind="acknowledged", controller=controller, target=name, facts=told)
+    )
     before = {one.id for one in state.journal.submitted() if one.target == name}
     settle_unknown(state, lambda asked: connect_target(config.targets[asked]), clock)
     waiting = {one.id for one in state.journal.submitted() if one.target == name}

@@ -14,11 +14,15 @@ from idsync.config import Config, connect_target
 from idsync.errors import ChangedError, ConfigError
 from idsync.mapping.correlate import People
 from idsync.plan.document import Plan, ordered_changes
+from idsync.service.auditing import attend
+from idsync.service.history import LOCAL, OWN, seen_locally
 from idsync.service.planning import LINKS, Look, look
 from idsync.service.pursuing import pursue
 from idsync.service.reading import Progress
+from idsync.service.retaining import retain
 from idsync.service.revoking import close_person
 from idsync.store import State
+from idsync.store.audit_records import Record, adopted_records
 from idsync.targets import Target
 
 
@@ -97,6 +101,7 @@ def sync(
         Unavailable: another run is at work.
     """
     with state.run_lock():
+        attend(config, state, clock, strict=True)
         with state.urgent():
             silent = settle_unknown(state, lambda name: _connect(config, name), clock)
             for name in silent:
@@ -104,6 +109,7 @@ def sync(
             progress("pursuing revocations")
             pursue(config, state, clock)
         state.require_room()
+        state.audit.witness()  # where nothing can be signed, nothing but a revocation is sent
         now = clock()
         seen = look(config, state, now, progress, sources=sources)
         if approved_digest is not None and seen.plan.digest != approved_digest:
@@ -116,6 +122,7 @@ def sync(
         done = _carry_out(config, state, number, seen.plan, step)
         run = Run(look=seen, done=done)
         state.journal.fold(config.targets)
+        retain(config, state, clock())
         summary = {name: _counts(one) for name, one in done.items()}
         state.end_run(number, run.outcome, summary, clock())
         return run
@@ -170,6 +177,7 @@ def remember(config: Config, state: State, seen: Look, now: datetime) -> None:
     """Keep what was read and understood: all of it, or nothing, in one transaction."""
     people = seen.people
     plan = seen.plan
+    adopted: list[Record] = []
     with state.engine.begin() as connection:
         for name, read in seen.reads.items():
             if read.fresh is None or read.tables is None:
@@ -187,6 +195,8 @@ def remember(config: Config, state: State, seen: Look, now: datetime) -> None:
             mine = pl.col("target") == name
             if config.targets[name].adopt == "matching" and not state.remembered(f"adopted:{name}"):
                 state.journal.adopt(connection, name, plan.adopt.filter(mine))
+                controller = config.targets[name].controller
+                adopted += adopted_records(plan.adopt.filter(mine), controller)
                 state.remember(connection, f"adopted:{name}", now.isoformat())
             written = plan.go.filter(mine).select("key", "person_id")
             new = [
@@ -198,7 +208,28 @@ def remember(config: Config, state: State, seen: Look, now: datetime) -> None:
             linked = pl.concat([known, *new]).unique("key", keep="first", maintain_order=True)
             if linked.height != known.height:
                 state.frames.save(connection, f"link:{name}", linked)
+            own = pl.concat([state.journal.ledger(name), plan.adopt.filter(mine)]).select(OWN)
+            before = state.frames.load(f"local:{name}", LOCAL)
+            local = seen_locally(before, seen.holdings[name], own, linked, now)
+            if local is not before:
+                state.frames.save(connection, f"local:{name}", local)
         state.orders.hold_in(connection, plan.held, plan.used_approvals, now)
+        state.audit.append(connection, [*_decided(plan), *adopted], now)
+
+
+def _decided(plan: Plan) -> list[Record]:
+    """What the brake held, and what an approval let go, for the audit."""
+    held = [
+        Record(
+            kind="held",
+            facts={
+                "digest": part.digest, "scope": part.scope, "direction": part.direction,
+                "people": part.people, "base": part.base,
+            },
+        )
+        for part in plan.held
+    ]  # fmt: skip
+    return held + [Record(kind="let go", facts={"digest": one}) for one in plan.used_approvals]
 
 
 def people_frames(people: People) -> dict[str, pl.DataFrame]:

@@ -16,6 +16,8 @@ from idsync.store.tables import part
 
 PART_ROWS = 100_000
 SIDE_BY_SIDE = 4
+COMPACT = pl.CompatLevel.oldest()
+"""Texts one after the other: the newer layout may carry along those of rows that are gone."""
 FEW = 16  # rows for each distinct text, from which on a column is stored by number
 
 
@@ -62,12 +64,9 @@ class Frames:
         for number, start in enumerate(range(0, max(frame.height, 1), PART_ROWS)):
             rows = frame.slice(start, PART_ROWS)
             buffer = io.BytesIO()
-            _coded(rows).write_ipc(buffer, compression="lz4")
-            values: dict[str, Any] = {
-                "frame": name, "number": number, "low": rows[first].min(),
-                "high": rows[first].max(), "rows": rows.height, "data": buffer.getvalue(),
-            }  # fmt: skip
-            connection.execute(insert(part).values(digest=digest_of(*values.values()), **values))
+            _coded(rows).write_ipc(buffer, compression="lz4", compat_level=COMPACT)
+            values = part_values(name, number, rows.height, rows[first], buffer.getvalue())
+            connection.execute(insert(part).values(values))
 
     def _read(
         self, query: Select[Any], columns: pl.Schema, *, from_the_first: bool = False
@@ -95,6 +94,17 @@ class Frames:
             raise IntegrityError(
                 "a stored table in the state is damaged: restore the state from its last copy"
             ) from None
+
+
+def part_values(
+    frame: str, number: int, rows: int, first: pl.Series, data: bytes
+) -> dict[str, Any]:
+    """Return the row of one part of a frame: *first* is its first column, *data* the whole."""
+    values: dict[str, Any] = {
+        "frame": frame, "number": number, "low": first.min(), "high": first.max(), "rows": rows,
+        "data": data,
+    }  # fmt: skip
+    return values | {"digest": digest_of(*values.values())}
 
 
 def _coded(rows: pl.DataFrame) -> pl.DataFrame:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, Row, insert, select, update
 
 from idsync.model import Outcome
 from idsync.plan.items import ITEMS, LEDGER, merged_ledger
+from idsync.store.audit import Audit
 from idsync.store.digests import digest_of, require_sound
 from idsync.store.frames import Frames
 from idsync.store.tables import journal
@@ -42,10 +43,15 @@ class Journal:
     """Operations and the ledger, which is nothing but the journal summed up."""
 
     def __init__(
-        self, engine: Engine, frames: Frames, noted: Callable[[], None] = lambda: None
+        self,
+        engine: Engine,
+        frames: Frames,
+        audit: Audit,
+        noted: Callable[[], None] = lambda: None,
     ) -> None:
         self._engine = engine
         self._frames = frames
+        self._audit = audit
         self._noted = noted
         self._allowed: Callable[[Connection], None] = lambda _: None
 
@@ -80,6 +86,7 @@ class Journal:
                 ).scalar_one()
                 for row in rows
             ]
+            self._audit.intended(connection, run, numbers, operations, now)
         self._noted()
         return numbers
 
@@ -99,7 +106,9 @@ class Journal:
         """Do as `settle_part` for several operations, all of them or none."""
         with self._engine.begin() as connection:
             for number, outcome, standing in outcomes:
-                _settle(connection, number, outcome, standing, now)
+                row = _settle(connection, number, outcome, standing, now)
+                told = (row["state"], outcome.reason, standing)
+                self._audit.settled(connection, number, row["target"], row["person_id"], *told, now)
 
     def unsettled(self) -> list[Operation]:
         """Return the operations of which nobody knows whether they happened, oldest first."""
@@ -201,7 +210,8 @@ def _summed(ledger: pl.DataFrame, parts: list[pl.DataFrame]) -> pl.DataFrame:
 
 def _settle(
     connection: Connection, number: int, outcome: Outcome, standing: pl.DataFrame, now: datetime
-) -> None:
+) -> dict[str, Any]:
+    """Write down the outcome; return the whole row as it stands then."""
     settled = outcome.status
     values = {"state": settled, "reason": outcome.reason, "outcome_at": now.isoformat()}
     # of what is unknown, all that was intended is remembered
@@ -213,6 +223,7 @@ def _settle(
     row = dict(connection.execute(select(journal).where(mine).with_for_update()).mappings().one())
     values["digest"] = _digest(row | values)
     connection.execute(update(journal).where(mine).values(values))
+    return row | values
 
 
 SAID = ("run", "target", "person_id", "items", "state", "reason", "intent_at", "outcome_at")

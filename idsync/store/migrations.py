@@ -10,11 +10,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Column, Connection, Dialect, Engine, event, inspect, select, text, update
+from sqlalchemy import (
+    Column,
+    Connection,
+    Dialect,
+    Engine,
+    Select,
+    event,
+    insert,
+    inspect,
+    literal_column,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.schema import CreateColumn
 
 from idsync.errors import IntegrityError
-from idsync.store.tables import VERSION, meta, metadata
+from idsync.store.tables import VERSION, journal, meta, metadata, revocation, run
 
 
 def version_of(connection: Connection) -> int:
@@ -57,7 +70,28 @@ def _add_what_is_missing(connection: Connection) -> None:
                 index.create(connection)
 
 
-STEPS: dict[int, Callable[[Connection], None]] = {1: _add_what_is_missing}
+def _number_nothing_twice(connection: Connection) -> None:
+    """Make the numbered tables anew on SQLite, which otherwise gives the last number again."""
+    if connection.dialect.name != "sqlite":
+        return
+    for table in (journal, revocation, run):
+        before = table.name + "_before"
+        for index in table.indexes:
+            index.drop(connection)
+        connection.execute(text(f"ALTER TABLE {table.name} RENAME TO {before}"))
+        table.create(connection)
+        names = [column.name for column in table.columns]
+        rows: Select[Any] = select(*map(literal_column, names)).select_from(text(before))
+        connection.execute(insert(table).from_select(names, rows))
+        connection.execute(text(f"DROP TABLE {before}"))
+
+
+def _from_the_first(connection: Connection) -> None:
+    _add_what_is_missing(connection)
+    _number_nothing_twice(connection)
+
+
+STEPS: dict[int, Callable[[Connection], None]] = {1: _from_the_first}
 """What leads from each version to the next."""
 
 

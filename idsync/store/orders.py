@@ -11,6 +11,8 @@ from sqlalchemy import Connection, Engine, Row, insert, select, update
 
 from idsync.errors import ConfigError
 from idsync.plan.brake import HeldPart
+from idsync.store.audit import Audit
+from idsync.store.audit_records import Record
 from idsync.store.digests import digest_of, require_sound
 from idsync.store.engines import REVOKING, alone
 from idsync.store.tables import approval, revocation
@@ -47,8 +49,11 @@ class Approval:
 class Orders:
     """Revocations and approvals, each with who, when and why."""
 
-    def __init__(self, engine: Engine, noted: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, engine: Engine, audit: Audit, noted: Callable[[], None] = lambda: None
+    ) -> None:
         self._engine = engine
+        self._audit = audit
         self._noted = noted
 
     # ── revocations ─────────────────────────────────────────────────────────────────────
@@ -72,6 +77,11 @@ class Orders:
             number = connection.execute(
                 insert(revocation).values(digest=digest, **order).returning(revocation.c.id)
             ).scalar_one()
+            ordered = Record(
+                kind="revoked", person_id=person_id, facts={"order": number, "by": by},
+                sealed={"reason": reason},
+            )  # fmt: skip
+            self._audit.append(connection, [ordered], now)
         self._noted()
         return Revocation(id=number, **order)
 
@@ -83,6 +93,12 @@ class Orders:
                 .where(revocation.c.person_id == person_id, revocation.c.lifted_at.is_(None))
                 .values(lifted_at=now.isoformat(), lifted_by=by, lifted_reason=reason)
             )
+            if lifted.rowcount:
+                told = Record(
+                    kind="restored", person_id=person_id, facts={"by": by},
+                    sealed={"reason": reason},
+                )  # fmt: skip
+                self._audit.append(connection, [told], now)
         return lifted.rowcount > 0
 
     def revocations(self) -> list[Revocation]:
@@ -176,6 +192,9 @@ class Orders:
                         state="approved", approved_by=by, approved_at=now.isoformat(), reason=reason
                     )
                 )
+                if approved.rowcount:
+                    told = {"digest": fitting[0].digest, "by": by, "reason": reason}
+                    self._audit.append(connection, [Record(kind="approved", facts=told)], now)
             if approved.rowcount:
                 return fitting[0]
         several = len(start) >= 8 and len(fitting) > 1

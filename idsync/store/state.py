@@ -18,6 +18,8 @@ from sqlalchemy import Connection, Engine, func, insert, inspect, select, update
 from sqlalchemy.exc import DBAPIError
 
 from idsync.errors import ConfigError, IntegrityError, NoRoom
+from idsync.store.audit import Audit
+from idsync.store.audit_records import Record
 from idsync.store.circuits import Circuits
 from idsync.store.closings import Closings
 from idsync.store.engines import MAKING, alone, file_engine, memory_engine
@@ -54,8 +56,9 @@ class State:
         self._reserve = Reserve(file) if file is not None else None
         self._urgent = Event()
         self.frames = Frames(engine)
-        self.journal = Journal(engine, self.frames, self.note)
-        self.orders = Orders(engine, lambda: self.note(surely=True))
+        self.audit = Audit(engine)
+        self.journal = Journal(engine, self.frames, self.audit, self.note)
+        self.orders = Orders(engine, self.audit, lambda: self.note(surely=True))
         self.circuits = Circuits(engine)
         self.closings = Closings(engine, self.orders)
 
@@ -103,6 +106,8 @@ class State:
                 insert(run).values(command=command, started_at=now.isoformat()).returning(run.c.id)
             )
             number = int(begun.scalar_one())
+            told = {"run": number, "command": command}
+            self.audit.append(connection, [Record(kind="started", facts=told)], now)
         self.note(surely=True)
         return number
 
@@ -114,6 +119,9 @@ class State:
                 .where(run.c.id == number)
                 .values(ended_at=now.isoformat(), outcome=outcome, summary=json.dumps(summary))
             )
+            told = {"run": number, "outcome": outcome}
+            self.audit.append(connection, [Record(kind="ended", facts=told)], now)
+        self.audit.sign_off()
 
     def runs(self, last: int = 5) -> list[dict[str, Any]]:
         """Return the newest runs: id, command, started_at, ended_at, outcome, summary."""
@@ -203,6 +211,7 @@ class State:
 
     def close(self) -> None:
         """Let go of the database."""
+        self.audit.sign_off()
         self.engine.dispose()
 
 

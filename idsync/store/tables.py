@@ -103,6 +103,7 @@ journal = Table(
     Column("outcome_at", Word),
     Column("folded", Boolean, nullable=False),  # its effect on the ledger is in the ledger's frame
     Column("digest", Word),  # of what it says
+    sqlite_autoincrement=True,  # a number is never given twice, whatever was erased
 )  # fmt: skip
 Index("journal_open", journal.c.folded, journal.c.target)
 Index("journal_person", journal.c.person_id)
@@ -118,6 +119,7 @@ revocation = Table(
     Column("lifted_by", Word),
     Column("lifted_reason", Words),
     Column("digest", Word),  # of the order as it was given
+    sqlite_autoincrement=True,  # a number is never given twice, whatever was erased
 )  # fmt: skip
 Index("revocation_person", revocation.c.person_id)
 
@@ -144,6 +146,7 @@ run = Table(
     Column("ended_at", Word),
     Column("outcome", Word),
     Column("summary", Words),
+    sqlite_autoincrement=True,  # a number is never given twice, whatever was erased
 )  # fmt: skip
 
 closing = Table(
@@ -163,3 +166,46 @@ circuit = Table(
     Column("probes", Integer, nullable=False),  # in vain, since then
     Column("next_probe_at", Word, nullable=False),
 )  # fmt: skip
+# ── the audit: a chain of records a controller ──────────────────────────────────────────
+
+audit = Table(
+    "audit", metadata,
+    Column("controller", Word, primary_key=True),  # "": the whole city
+    Column("number", Integer, primary_key=True, autoincrement=False),  # from 1, without gaps
+    Column("at", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("target", String, nullable=False),  # "": none
+    Column("person", String, nullable=False),  # an alias, see person_key; "": nobody
+    Column("operation", Integer, nullable=False),  # of the journal; 0: none
+    Column("facts", Text, nullable=False),  # canonical JSON, nothing personal
+    Column("sealed", LargeBinary, nullable=False),  # the rest, under the person's key
+    Column("previous", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),  # SHA-256 over previous and everything else
+)  # fmt: skip
+Index("audit_person", audit.c.person)
+
+audit_head = Table(
+    "audit_head", metadata,
+    Column("controller", Word, primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+)  # fmt: skip
+
+audit_cut = Table(  # where a chain begins, once its oldest records were old enough to go
+    "audit_cut", metadata,
+    Column("controller", Word, primary_key=True),
+    Column("number", Integer, nullable=False),  # of the last record that is gone
+    Column("hash", LargeBinary, nullable=False),
+    Column("statement", Text, nullable=False),  # signed
+)  # fmt: skip
+
+person_key = Table(
+    "person_key", metadata,
+    Column("person_id", Word, primary_key=True),
+    Column("alias", String, nullable=False),  # random: it tells nothing once this row is gone
+    Column("key", LargeBinary, nullable=False),
+    Column("kept_at", String),  # a legal hold: nothing about them is erased
+    Column("kept_by", Words),
+    Column("kept_reason", Words),
+)  # fmt: skip
+Index("person_key_alias", person_key.c.alias, unique=True)

@@ -91,8 +91,7 @@ class Town:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.write_config()
         self.write_hr()
-        rows = [f"{self.number(i)},brand,2026-01-10,2099-01-10" for i in range(self.people)]
-        self._text("lms.csv", ["nr,kurs,klar,till", *rows])
+        self.write_lms()
         holders = [
             json.dumps(self.history(i), ensure_ascii=False) for i in range(0, self.people, 2)
         ]
@@ -108,6 +107,15 @@ class Town:
         rows = self.hr_rows() if rows is None else rows
         head = "PersonId;Nr;Förnamn;Efternamn;AnstId;Enhet;Titel;From;Tom"
         self._text("hr.csv", [head, *rows, *([f"#ANTAL;{len(rows)}"] if trailer else [])])
+
+    def write_lms(self) -> None:
+        """Write the file of courses, of those who have not left."""
+        rows = [
+            f"{self.number(i)},brand,2026-01-10,2099-01-10"
+            for i in range(self.people)
+            if i not in self.leavers
+        ]
+        self._text("lms.csv", ["nr,kurs,klar,till", *rows])
 
     def hr_rows(self) -> list[str]:
         """Return one line an employment of those who have not left the file."""

@@ -1,0 +1,1 @@
+"""The audit: whole, or it shows where not."""
