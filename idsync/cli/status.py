@@ -32,12 +32,17 @@ def command(config: Path, as_json: bool) -> int:
             name: vars_of(seen) if (seen := state.snapshot(name)) else None
             for name in checked.sources
         }
+        verdicts = {name: state.verdicts.last(name) for name in checked.sources}
         zone = checked.idsync.timezone
         if as_json:
             print_json(
                 {
                     "format": "idsync.status/1", "runs": runs, "held": held, "revocations": orders,
                     "unsettled": len(unsettled), "sources": sources,
+                    "verdicts": {
+                        name: {"at": last[0], **vars_of(last[1])} if last else None
+                        for name, last in verdicts.items()
+                    },
                     "waiting": waits, "due": schedule,
                     "oldest_unsettled": unsettled[0].intent_at if unsettled else None,
                 }
@@ -63,6 +68,9 @@ def command(config: Path, as_json: bool) -> int:
                 for name, seen in sources.items()
             ],
         )  # fmt: skip
+        for name, last in verdicts.items():
+            if last and not last[1].complete:
+                say(f"{name}: INCOMPLETE at {local_time(last[0], zone)}: {last[1].reason}")
         for part in held:
             say(
                 f"{part['state'].upper()}: {part['scope']}: {part['people']} people "

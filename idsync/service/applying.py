@@ -14,7 +14,10 @@ from idsync.config import Config, connect_target
 from idsync.errors import ChangedError, ConfigError
 from idsync.mapping.correlate import People
 from idsync.plan.document import Plan, ordered_changes
-from idsync.service.planning import LINKS, Look, look
+from idsync.service.absences import doubted_parts
+from idsync.service.keeping import keep_reads
+from idsync.service.looking import Look, look
+from idsync.service.planning import LINKS
 from idsync.service.reading import Progress
 from idsync.service.revoking import close_person
 from idsync.store import State
@@ -160,17 +163,14 @@ def _carry_out(
 
 def remember(config: Config, state: State, seen: Look, now: datetime) -> None:
     """Keep what was read and understood: all of it, or nothing, in one transaction."""
-    people = seen.people
+    people = seen.released.people if seen.released else seen.people
     plan = seen.plan
+    parts = [*plan.held, *doubted_parts(config, state, seen.reads)]
     with state.engine.begin() as connection:
-        for name, read in seen.reads.items():
-            if read.fresh is None or read.tables is None:
-                continue
-            state.accept(connection, name, read.fresh)
-            for kind, table in read.tables.items():
-                state.frames.save(connection, f"read:{name}:{kind}", table)
-        for name, frame in people_frames(people).items() if seen.reads else ():
-            state.frames.save(connection, name, frame)
+        keep_reads(state, connection, seen, people, now)
+        if seen.reads or seen.released:
+            for name, frame in people_frames(people).items():
+                state.frames.save(connection, name, frame)
         for name, frame in seen.due.items():
             state.frames.save(connection, f"due:{name}", frame)
         for name, target in plan.targets.items():
@@ -190,7 +190,7 @@ def remember(config: Config, state: State, seen: Look, now: datetime) -> None:
             linked = pl.concat([known, *new]).unique("key", keep="first", maintain_order=True)
             if linked.height != known.height:
                 state.frames.save(connection, f"link:{name}", linked)
-        state.orders.hold_in(connection, plan.held, plan.used_approvals, now)
+        state.orders.hold_in(connection, parts, plan.used_approvals, now)
 
 
 def people_frames(people: People) -> dict[str, pl.DataFrame]:

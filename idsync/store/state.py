@@ -24,17 +24,19 @@ from idsync.store.journal import Journal
 from idsync.store.orders import Orders
 from idsync.store.postgres import postgres_engine, require_every_letter, run_lock
 from idsync.store.tables import VERSION, meta, metadata, run, snapshot
+from idsync.store.verdicts import Verdicts
 
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """The last accepted read of a source."""
+    """The last accepted read of a source. `settings` is the digest of what it was read by."""
 
     accepted_at: str
     records: int
     content: str
     proof: str
     cursor: str | None
+    settings: str | None = None
 
 
 class State:
@@ -46,6 +48,7 @@ class State:
         self.frames = Frames(engine)
         self.journal = Journal(engine, self.frames)
         self.orders = Orders(engine)
+        self.verdicts = Verdicts(engine)
 
     @cached_property
     def instance(self) -> UUID:
@@ -72,7 +75,7 @@ class State:
             return None
         return Snapshot(
             accepted_at=row.accepted_at, records=row.records, content=row.content,
-            proof=row.proof, cursor=row.cursor,
+            proof=row.proof, cursor=row.cursor, settings=row.settings,
         )  # fmt: skip
 
     def accept(self, connection: Connection, source: str, accepted: Snapshot) -> None:

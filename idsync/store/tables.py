@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-VERSION = 1
+VERSION = 2
 """Of the schema. An older program refuses a newer state."""
 
 
@@ -86,6 +86,7 @@ snapshot = Table(
     Column("content", Word, nullable=False),  # digest of the records
     Column("proof", Words, nullable=False),
     Column("cursor", Words),
+    Column("settings", Word),  # digest of the settings it was read by
 )  # fmt: skip
 
 journal = Table(
@@ -142,3 +143,13 @@ run = Table(
     Column("outcome", Word),
     Column("summary", Words),
 )  # fmt: skip
+
+verdict = Table(
+    "verdict", metadata,
+    Column("source", Word, primary_key=True),
+    Column("at", Word, nullable=False),
+    Column("complete", Boolean, nullable=False),
+    Column("reason", Words, nullable=False),
+    Column("doubts", Words, nullable=False),  # a JSON list
+)  # fmt: skip
+"""How the last read of each source ended."""
