@@ -30,9 +30,10 @@ def show_sources(sources: dict[str, Any]) -> None:
     print_table("Sources", ["source", "records", "read", "proof, or what is wrong"], rows)
     for name, source in sources.items():
         if source["absent"]:
+            again = " This delivery came before: it is no other read." if source["again"] else ""
             say(
                 f"{name}: {source['absent']} records did not come and stand as last known, until "
-                "more complete reads have missed them."
+                f"more complete reads have missed them.{again}"
             )
 
 

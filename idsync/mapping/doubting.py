@@ -56,7 +56,9 @@ def departments(source: str, before: Tables, came: Tables, bands: Bands) -> list
     lost = pl.col("base") - pl.col("left")
     small = (pl.col("left") < pl.col("base") * bands.department_share) & (lost >= bands.people)
     return [
-        _department_finding(source, name, base, base - left, told.filter(pl.col("was") == name))
+        _department_finding(
+            source, name, base, base - left, told.filter(pl.col("was") == name), bands.people
+        )
         for name, base, left in sizes.filter(small).sort("was").iter_rows()
     ]
 
@@ -77,11 +79,13 @@ def _department(depth: int) -> pl.Expr:
 
 
 def _department_finding(
-    source: str, name: str, base: int, people: int, told: pl.DataFrame
+    source: str, name: str, base: int, people: int, told: pl.DataFrame, floor: int
 ) -> Finding:
     lost = told.filter(~pl.col("stays"))
     moved, absent = lost.filter("here"), lost.filter(~pl.col("here"))
     if moved.height >= absent.height:
+        if absent.height < floor:  # they left while the others moved
+            lost, absent = moved, absent.clear()
         to = moved["now"].drop_nulls().value_counts(sort=True)
         where = f"stand under {to['now'][0]} now" if to.height else "have no unit now"
         reason = (

@@ -25,7 +25,8 @@ class SourceState:
     """What a source gave this time. `content` is the digest of what is believed now.
 
     doubts: parts of it that are not believed. absent: records that did not come and stand
-    until more complete reads have missed them.
+    until more complete reads have missed them. again: the same delivery as the last accepted
+    one, which is no other read.
     """
 
     records: int
@@ -34,6 +35,7 @@ class SourceState:
     content: str = ""
     doubts: tuple[Doubt, ...] = ()
     absent: int = 0
+    again: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -107,16 +107,20 @@ def _accepted_now(
         complete=not belief.doubts, reason="; ".join(reasons) or fresh.proof, doubts=belief.doubts
     )
     return SourceRead(
-        state=_told(verdict, read.tables[config.kind].height, fresh.content, absent),
+        state=_told(
+            verdict, read.tables[config.kind].height, fresh.content, absent, again=read.again
+        ),
         tables=belief.tables, absent=belief.absent, verdict=verdict, fresh=fresh,
         again=read.again, used=belief.used,
     )  # fmt: skip
 
 
-def _told(verdict: Verdict, records: int, content: str, absent: int) -> SourceState:
+def _told(
+    verdict: Verdict, records: int, content: str, absent: int, *, again: bool = False
+) -> SourceState:
     return SourceState(
         records=records, complete=verdict.complete, reason=verdict.reason, content=content,
-        doubts=verdict.doubts, absent=absent,
+        doubts=verdict.doubts, absent=absent, again=again,
     )  # fmt: skip
 
 
