@@ -108,7 +108,9 @@ def believe(before: Accepted, read: Delivery, terms: Terms) -> Belief:
         for kind, rows in gone.items()
     }
     others = _without_replaced(others, came, terms.asked)
-    missing = {kind: counted(rows, read.at, again=read.again) for kind, rows in others.items()}
+    # what other settings do not show has not been missed once more
+    again = read.again or read.moved
+    missing = {kind: counted(rows, read.at, again=again) for kind, rows in others.items()}
     young = {kind: rows.filter(pl.col("missed") < terms.absent_reads)
              for kind, rows in missing.items()}  # fmt: skip
     carried = with_their_persons(missing, young)
