@@ -40,7 +40,7 @@ def make_city_of(people: int, folder: Path) -> pl.DataFrame:
     """Make the city, store its people, and return what the rules give them as a table."""
     build(folder, people, today=NOW.date(), ldif=False)
     config, state = _opened(folder)
-    reads = read_sources(config.sources, state, NOW, lambda _: None)
+    reads = read_sources(config, state, NOW, lambda _: None)
     everybody = whoever(config, state, reads, NOW)
     with state.engine.begin() as connection:
         for name, read in reads.items():

@@ -30,7 +30,7 @@ def command(config: Path, as_json: bool) -> int:
 
     progress = Progress(quiet=as_json)
     with opened(config, create=False) as (checked, state):
-        reads = read_sources(checked.sources, state, clock(), progress)
+        reads = read_sources(checked, state, clock(), progress)
         refused = reach_targets(checked, progress)
         holdings, failures = read_targets(checked, progress, leave=refused)
         failures |= refused

@@ -88,7 +88,7 @@ class _Story:
         from idsync.cli.showing import show_changes, show_run, show_sources, show_targets
         from idsync.service.applying import clock, sync
         from idsync.service.finding_orphans import orphans_of
-        from idsync.service.planning import look
+        from idsync.service.looking import look
 
         seen = look(self.config, self.state, clock(), self.progress)
         self.progress.end()

@@ -32,7 +32,7 @@ def command(
     from idsync.cli.finding import find_person, require_target
     from idsync.cli.showing import exit_code, show_changes, show_held, show_sources, show_targets
     from idsync.service.applying import clock
-    from idsync.service.planning import look
+    from idsync.service.looking import look
 
     progress = Progress(quiet=as_json)
     with opened(config, create=False) as (checked, state):

@@ -28,6 +28,13 @@ def show_sources(sources: dict[str, Any]) -> None:
         for name, source in sources.items()
     ]
     print_table("Sources", ["source", "records", "read", "proof, or what is wrong"], rows)
+    for name, source in sources.items():
+        if source["absent"]:
+            again = " This delivery came before: it is no other read." if source["again"] else ""
+            say(
+                f"{name}: {source['absent']} records did not come and stand as last known, until "
+                f"more complete reads have missed them.{again}"
+            )
 
 
 def show_targets(targets: dict[str, Any], *, done: bool) -> None:
@@ -39,6 +46,11 @@ def show_targets(targets: dict[str, Any], *, done: bool) -> None:
     rows = [[name, *(counts[column] for column in columns)] for name, counts in targets.items()]
     print_table("Targets (people)", ["target", *columns], rows)
     for name, counts in targets.items():
+        if counts["waiting"]:
+            say(
+                f"{name}: {counts['waiting']} people are absent and keep what they have: they lose "
+                "it when enough complete reads have missed them."
+            )
         if not counts["complete"]:
             say(f"{name} could not be read: {counts['reason']}")
         if counts["adoptable"] and not counts["adopt"]:
@@ -62,6 +74,7 @@ def show_held(held: list[dict[str, Any]]) -> None:
 def show_changes(plan: Plan, people: People) -> None:
     """Show the first changes, with names for those whose names may be shown."""
     from idsync.plan.attributes import shown_attributes
+    from idsync.plan.brake import ABSENT
 
     if plan.items.is_empty():
         return
@@ -73,7 +86,7 @@ def show_changes(plan: Plan, people: People) -> None:
             row["name"] or f"Person {row['person_id'][:8]}",
             _what(row),
             row["because"],
-            "held" if row["held"] else "",
+            {None: "", ABSENT: "absent, waits"}.get(row["held"], "held"),
         ]
         for row in shown.head(SHOWN_CHANGES).to_dicts()
     ]

@@ -36,12 +36,17 @@ def command(config: Path, as_json: bool) -> int:
         }
         open_ = [vars_of(one) for one in state.closings.unconfirmed(checked.targets)]
         circuits = [vars_of(one) for one in state.circuits.all()]
+        verdicts = {name: state.verdicts.last(name) for name in checked.sources}
         zone = checked.idsync.timezone
         if as_json:
             print_json(
                 {
                     "format": "idsync.status/1", "runs": runs, "held": held, "revocations": orders,
                     "unsettled": len(unsettled), "sources": sources,
+                    "verdicts": {
+                        name: {"at": last[0], **vars_of(last[1])} if last else None
+                        for name, last in verdicts.items()
+                    },
                     "waiting": waits, "due": schedule,
                     "unconfirmed": open_, "circuits": circuits,
                     "oldest_unconfirmed": open_[0]["order"]["ordered_at"] if open_ else None,
@@ -69,6 +74,9 @@ def command(config: Path, as_json: bool) -> int:
                 for name, seen in sources.items()
             ],
         )  # fmt: skip
+        for name, last in verdicts.items():
+            if last and not last[1].complete:
+                say(f"{name}: INCOMPLETE at {local_time(last[0], zone)}: {last[1].reason}")
         for part in held:
             say(
                 f"{part['state'].upper()}: {part['scope']}: {part['people']} people "

@@ -16,6 +16,7 @@ from idsync.config.result import Config, SourceConfig, TargetConfig
 from idsync.config.syntax import read_toml
 from idsync.config.tables import FileTable, ProfileTable, RuleTable, SourceTable, TargetTable
 from idsync.errors import ConfigError
+from idsync.mapping.bands import Bands
 from idsync.mapping.catalogue import Profile, Right, Rule
 from idsync.settings import Settings
 
@@ -73,8 +74,26 @@ def _sources(
                     kind=getattr(settings, "kind", source.kind) or "persons",
                     min_share=source.min_share,
                     settings=settings,
+                    bands=Bands(
+                        department_share=source.department_share,
+                        attribute_share=source.attribute_share,
+                        people=source.band_people,
+                    ),
+                    absent_reads=source.absent_reads,
+                    digest=_digest_of_settings(table),
                 ),
             )
+
+
+def _digest_of_settings(table: dict[str, Any]) -> str:
+    """Of what decides whom a source tells of: all that is its connector's own."""
+    own = {
+        key: value
+        for key, value in table.items()
+        if key in ("type", "kind") or key not in SourceTable.model_fields
+    }
+    text = json.dumps(own, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _targets(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from idsync.config.tables import Brakes, Correlation, General, Retention
+from idsync.mapping.bands import Bands
 from idsync.mapping.catalogue import Catalogue, Profile, Rule
 from idsync.model import Kind
 from idsync.settings import Settings
@@ -14,13 +15,19 @@ from idsync.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceConfig:
-    """[sources.NAME]: what idsync needs of it, and the connector's own settings."""
+    """[sources.NAME]: what idsync needs of it, and the connector's own settings.
+
+    `digest` is of those settings as they are written: another one is another scope.
+    """
 
     name: str
     type: str
     kind: Kind
     min_share: float
     settings: Settings
+    bands: Bands
+    absent_reads: int
+    digest: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -130,6 +130,10 @@ class SourceTable(Settings):
     type: Text
     kind: Kind | None = None
     min_share: Share = 0.6
+    department_share: Annotated[Share, Field(ge=0.1)] = 0.4
+    attribute_share: Annotated[Share, Field(le=0.9)] = 0.25
+    band_people: Annotated[People, Field(ge=1, le=1000)] = 25
+    absent_reads: Annotated[int, Field(strict=True, ge=1, le=30)] = 2
 
 
 class TargetTable(Settings):

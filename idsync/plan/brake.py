@@ -19,6 +19,9 @@ from idsync.plan.items import ITEMS, ORDER
 
 Direction = Literal["losing", "gaining"]
 
+ABSENT = "absent"
+"""Stands in `held` for a digest: it waits until more complete reads have missed its person."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limit:
@@ -38,7 +41,7 @@ class HeldPart:
 
     digest: str
     scope: str  # "target NAME" or "controller NAME"
-    direction: Direction
+    direction: Direction | Literal["changing"]  # changing: a part of a source that is doubted
     people: int
     limit: int
     base: int
@@ -65,14 +68,16 @@ def brake(
                 pl.col("target").is_in(names)
                 & (pl.col("effect") == direction)
                 & ~pl.col("confirmed")
-                & pl.col("held").is_null()
+                & (pl.col("held").is_null() | (pl.col("held") == ABSENT))
             )
             people = items.filter(mine)["person_id"].n_unique()
             if people <= limit.of(base):
                 continue
             digest = _digest(scope, direction, config_digest, items.filter(mine))
-            if digest in approved:
+            if digest in approved:  # a person says so: no more reads are asked for
                 used.append(digest)
+                free = mine & (pl.col("held") == ABSENT)
+                items = items.with_columns(held=pl.when(~free).then("held"))
                 continue
             part = HeldPart(
                 digest=digest, scope=scope, direction=direction, people=people,

@@ -13,20 +13,29 @@ from typing import Any
 import polars as pl
 
 from idsync.errors import IntegrityError
+from idsync.mapping.bands import Doubt
 from idsync.model import Cardholder, Change, Credential, Grant, Reason
-from idsync.plan.brake import HeldPart
+from idsync.plan.brake import ABSENT, HeldPart
 
 FORMAT = "idsync.plan/1"
 
 
 @dataclass(frozen=True, kw_only=True)
 class SourceState:
-    """What a source gave this time. `content` is the digest of what is believed now."""
+    """What a source gave this time. `content` is the digest of what is believed now.
+
+    doubts: parts of it that are not believed. absent: records that did not come and stand
+    until more complete reads have missed them. again: the same delivery as the last accepted
+    one, which is no other read.
+    """
 
     records: int
     complete: bool
     reason: str
     content: str = ""
+    doubts: tuple[Doubt, ...] = ()
+    absent: int = 0
+    again: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,20 +98,22 @@ class Plan:
             return "incomplete"
         if self.held:
             return "held"
-        return "no-change" if self.items.is_empty() and self.adopt.is_empty() else "planned"
+        return "no-change" if self.go.is_empty() and self.adopt.is_empty() else "planned"
 
     def counts(self) -> dict[str, dict[str, int]]:
         """For each target: people created, updated, revoked, unchanged and held; and the rest."""
         kinds = per_change(self.go).group_by("target", "action").agg(pl.len())
         counted = {(target, kind): count for target, kind, count in kinds.iter_rows()}
-        waiting = self.items.filter(pl.col("held").is_not_null())
-        held = dict(waiting.group_by("target").agg(pl.col("key").n_unique()).iter_rows())
+        away = pl.col("held") == ABSENT
+        held = _people(self.items.filter(pl.col("held").is_not_null() & ~away))
+        waiting = _people(self.items.filter(away))
         refused = dict(self.refusals.group_by("target").agg(pl.len()).iter_rows())
         return {
             name: {
                 **{kind: counted.get((name, kind), 0) for kind in ("create", "update", "revoke")},
                 "unchanged": state.unchanged,
                 "held": held.get(name, 0),
+                "waiting": waiting.get(name, 0),
                 "adopt": state.adopt,
                 "adoptable": state.adoptable,
                 "local": state.local,
@@ -149,6 +160,11 @@ class Plan:
     def changes(self) -> Iterator[tuple[str, str, Change, pl.DataFrame]]:
         """Yield target, person id, change and items of everything that goes, losses first."""
         yield from ordered_changes(self.go)
+
+
+def _people(items: pl.DataFrame) -> dict[str, int]:
+    """By target how many cardholders *items* are of."""
+    return dict(items.group_by("target").agg(pl.col("key").n_unique()).iter_rows())
 
 
 def read_saved(text: str) -> dict[str, Any]:

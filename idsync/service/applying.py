@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,10 +13,14 @@ from idsync.apply import Done, Work, carry_out, settle_unknown
 from idsync.config import Config, connect_target
 from idsync.errors import ChangedError, ConfigError
 from idsync.mapping.correlate import People
+from idsync.plan.brake import HeldPart
 from idsync.plan.document import Plan, ordered_changes
+from idsync.service.absences import doubted_parts
 from idsync.service.auditing import attend
 from idsync.service.history import LOCAL, OWN, seen_locally
-from idsync.service.planning import LINKS, Look, look
+from idsync.service.keeping import keep_reads
+from idsync.service.looking import Look, look
+from idsync.service.planning import LINKS
 from idsync.service.pursuing import pursue
 from idsync.service.reading import Progress
 from idsync.service.retaining import retain
@@ -175,18 +179,15 @@ def _carry_out(
 
 def remember(config: Config, state: State, seen: Look, now: datetime) -> None:
     """Keep what was read and understood: all of it, or nothing, in one transaction."""
-    people = seen.people
+    people = seen.released.people if seen.released else seen.people
     plan = seen.plan
+    parts = [*plan.held, *doubted_parts(config, state, seen.reads)]
     adopted: list[Record] = []
     with state.engine.begin() as connection:
-        for name, read in seen.reads.items():
-            if read.fresh is None or read.tables is None:
-                continue
-            state.accept(connection, name, read.fresh)
-            for kind, table in read.tables.items():
-                state.frames.save(connection, f"read:{name}:{kind}", table)
-        for name, frame in people_frames(people).items() if seen.reads else ():
-            state.frames.save(connection, name, frame)
+        keep_reads(state, connection, seen, people, now)
+        if seen.reads or seen.released:
+            for name, frame in people_frames(people).items():
+                state.frames.save(connection, name, frame)
         for name, frame in seen.due.items():
             state.frames.save(connection, f"due:{name}", frame)
         for name, target in plan.targets.items():
@@ -213,11 +214,11 @@ def remember(config: Config, state: State, seen: Look, now: datetime) -> None:
             local = seen_locally(before, seen.holdings[name], own, linked, now)
             if local is not before:
                 state.frames.save(connection, f"local:{name}", local)
-        state.orders.hold_in(connection, plan.held, plan.used_approvals, now)
-        state.audit.append(connection, [*_decided(plan), *adopted], now)
+        state.orders.hold_in(connection, parts, plan.used_approvals, now)
+        state.audit.append(connection, [*_decided(parts, plan.used_approvals), *adopted], now)
 
 
-def _decided(plan: Plan) -> list[Record]:
+def _decided(parts: list[HeldPart], used: Iterable[str]) -> list[Record]:
     """What the brake held, and what an approval let go, for the audit."""
     held = [
         Record(
@@ -227,9 +228,9 @@ def _decided(plan: Plan) -> list[Record]:
                 "people": part.people, "base": part.base,
             },
         )
-        for part in plan.held
+        for part in parts
     ]  # fmt: skip
-    return held + [Record(kind="let go", facts={"digest": one}) for one in plan.used_approvals]
+    return held + [Record(kind="let go", facts={"digest": one}) for one in used]
 
 
 def people_frames(people: People) -> dict[str, pl.DataFrame]:

@@ -11,7 +11,8 @@ from idsync.mapping.correlate import People
 from idsync.mapping.rules import Desired
 from idsync.plan.holdings import Holdings
 from idsync.plan.orphans import find_orphans
-from idsync.service.planning import LINKS, Look, desire_of, read_targets, whoever
+from idsync.service.looking import Look
+from idsync.service.planning import LINKS, desire_of, read_targets, whoever
 from idsync.service.reading import Progress, read_sources
 from idsync.store import State
 
@@ -23,7 +24,7 @@ def all_orphans(
 
     While a source is incomplete, people are believed as they were last accepted.
     """
-    reads = read_sources(config.sources, state, now, progress)
+    reads = read_sources(config, state, now, progress)
     people = whoever(config, state, reads, now)
     desired = desire_of(config, people, now)
     holdings, failures = read_targets(config, progress)

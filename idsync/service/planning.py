@@ -30,7 +30,7 @@ from idsync.plan.given import Orders, Target, TargetPlan
 from idsync.plan.holdings import Holdings
 from idsync.plan.items import LEDGER, OWNED
 from idsync.plan.target import plan_target, reasoned
-from idsync.service.reading import Progress, SourceRead, read_sources
+from idsync.service.reading import Progress, SourceRead
 from idsync.store import State
 
 LINKS = pl.Schema({"key": pl.String(), "person_id": pl.String()})
@@ -50,50 +50,6 @@ STORED = {
     "disagreement": DISAGREEMENTS,
 }
 """The tables of people that are kept, by name."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Look:
-    """A plan and everything it was made from."""
-
-    plan: Plan
-    people: People
-    desired: Desired
-    reads: Mapping[str, SourceRead]
-    holdings: Mapping[str, Holdings]
-    due: Mapping[str, pl.DataFrame]
-
-
-def look(
-    config: Config, state: State, now: datetime, progress: Progress, *, sources: bool = True
-) -> Look:
-    """Read everything and return what would change. Nothing is written anywhere.
-
-    Without *sources* none is read: what was last accepted decides, so that known dates act
-    whatever is down.
-    """
-    reads: Mapping[str, SourceRead] = {}
-    if sources:
-        reads = read_sources(config.sources, state, now, progress)
-        progress("correlating people")
-        people = whoever(config, state, reads, now)
-    else:
-        people = _accepted_people(config, state)
-    orders = orders_of(state, people)
-    with ThreadPoolExecutor(2) as beside:  # targets are read while the rules are applied
-        reading = beside.submit(read_targets, config, progress)
-        remembering = beside.submit(remembered, config, state, config.targets)
-        progress("applying the rules")
-        desired = desire_of(config, people, now)
-        holdings, failures = reading.result()
-        known = remembering.result()
-    progress("comparing")
-    plans = plan_all(known, desired, holdings, orders, now)
-    plan = assemble(config, state, reads, plans, failures, now)
-    return Look(
-        plan=plan, people=people, desired=desired, reads=reads, holdings=holdings,
-        due={one.target.name: one.due for one in plans},
-    )  # fmt: skip
 
 
 # ── people ──────────────────────────────────────────────────────────────────────────────
@@ -151,7 +107,7 @@ def stored_people(config: Config, state: State) -> People:
     )
 
 
-def _accepted_people(config: Config, state: State) -> People:
+def accepted_people(config: Config, state: State) -> People:
     """Return everybody as last accepted; nobody at all is never taken for everybody gone."""
     people = stored_people(config, state)
     if people.persons.is_empty():
@@ -316,7 +272,7 @@ def assemble(
         links=_named(EMPTY_LINKS, [(one.target.name, one.links) for one in plans]),
         refusals=_named(EMPTY_REFUSALS, [(one.target.name, one.refusals) for one in plans]),
         held=tuple(held),
-        used_approvals=tuple(used),
+        used_approvals=(*used, *(digest for read in reads.values() for digest in read.used)),
     )
 
 

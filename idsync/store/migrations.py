@@ -15,15 +15,15 @@ from sqlalchemy import (
     Connection,
     Dialect,
     Engine,
-    Select,
     event,
     insert,
     inspect,
-    literal_column,
     select,
     text,
     update,
 )
+from sqlalchemy import column as sql_column
+from sqlalchemy import table as sql_table
 from sqlalchemy.schema import CreateColumn
 
 from idsync.errors import IntegrityError
@@ -81,8 +81,8 @@ def _number_nothing_twice(connection: Connection) -> None:
         connection.execute(text(f"ALTER TABLE {table.name} RENAME TO {before}"))
         table.create(connection)
         names = [column.name for column in table.columns]
-        rows: Select[Any] = select(*map(literal_column, names)).select_from(text(before))
-        connection.execute(insert(table).from_select(names, rows))
+        old = sql_table(before, *(sql_column(name) for name in names))
+        connection.execute(insert(table).from_select(names, old.select()))
         connection.execute(text(f"DROP TABLE {before}"))
 
 

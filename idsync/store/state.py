@@ -32,18 +32,20 @@ from idsync.store.reserve import Reserve
 from idsync.store.running import one_run
 from idsync.store.sqlite import NO_ROOM
 from idsync.store.tables import VERSION, journal, meta, metadata, revocation, run, snapshot
+from idsync.store.verdicts import Verdicts
 from idsync.store.witness import Height, Witness
 
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """The last accepted read of a source."""
+    """The last accepted read of a source. `settings` is the digest of what it was read by."""
 
     accepted_at: str
     records: int
     content: str
     proof: str
     cursor: str | None
+    settings: str | None = None
 
 
 class State:
@@ -61,6 +63,7 @@ class State:
         self.orders = Orders(engine, self.audit, lambda: self.note(surely=True))
         self.circuits = Circuits(engine)
         self.closings = Closings(engine, self.orders)
+        self.verdicts = Verdicts(engine)
 
     @cached_property
     def instance(self) -> UUID:
@@ -87,7 +90,7 @@ class State:
             return None
         return Snapshot(
             accepted_at=row.accepted_at, records=row.records, content=row.content,
-            proof=row.proof, cursor=row.cursor,
+            proof=row.proof, cursor=row.cursor, settings=row.settings,
         )  # fmt: skip
 
     def accept(self, connection: Connection, source: str, accepted: Snapshot) -> None:

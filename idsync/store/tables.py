@@ -87,6 +87,7 @@ snapshot = Table(
     Column("content", Word, nullable=False),  # digest of the records
     Column("proof", Words, nullable=False),
     Column("cursor", Words),
+    Column("settings", Word),  # digest of the settings it was read by
 )  # fmt: skip
 
 journal = Table(
@@ -209,3 +210,12 @@ person_key = Table(
     Column("kept_reason", Words),
 )  # fmt: skip
 Index("person_key_alias", person_key.c.alias, unique=True)
+verdict = Table(
+    "verdict", metadata,
+    Column("source", Word, primary_key=True),
+    Column("at", Word, nullable=False),
+    Column("complete", Boolean, nullable=False),
+    Column("reason", Words, nullable=False),
+    Column("doubts", Words, nullable=False),  # a JSON list
+)  # fmt: skip
+"""How the last read of each source ended."""

@@ -42,7 +42,7 @@ def table(rows: list[Row], columns: pl.Schema) -> pl.DataFrame:
 
 def record(key: str, **more: Any) -> Row:
     """Return what a source says of one person; the number follows from the key."""
-    return {"key": key, "employee_number": f"n{key}", **more}
+    return {"key": key, "employee_number": f"n{key}"} | more
 
 
 @dataclass(kw_only=True)
@@ -178,6 +178,7 @@ def test_an_unknown_mark_protects_where_others_carry_marks() -> None:
 # ── who cannot be told apart ────────────────────────────────────────────────────────────
 
 
+@pytest.mark.case("S6")
 def test_two_records_of_one_source_with_one_number_are_set_aside() -> None:
     twice = [record("1"), {"key": "9", "employee_number": "n1"}, record("2")]
     people = Reading(hr=twice).people()
@@ -200,6 +201,7 @@ def test_a_known_person_who_is_set_aside_keeps_their_id_in_the_report() -> None:
     assert {who for _, _, who in reasons(after)} == {ids(before)["n1"], None}
 
 
+@pytest.mark.case("S10")
 def test_two_known_persons_who_look_like_one_are_set_aside() -> None:
     before = Reading(hr=[record("1")], directory=[{"key": "u", "employee_number": "n2"}]).people()
     assert before.persons.height == 2
@@ -210,6 +212,7 @@ def test_two_known_persons_who_look_like_one_are_set_aside() -> None:
     assert {who for _, _, who in reasons(after)} == set(before.persons["id"])
 
 
+@pytest.mark.case("S10")
 @pytest.mark.parametrize("turned", [False, True])
 def test_a_known_person_who_looks_like_two_is_set_aside(turned: bool) -> None:
     before = Reading(hr=[record("1")], directory=[{"key": "u", "employee_number": "n1"}]).people()
@@ -235,6 +238,7 @@ def test_a_person_keeps_the_id_when_the_number_changes() -> None:
     assert list(after.persons["id"]) == list(before.persons["id"])
 
 
+@pytest.mark.case("S7")
 def test_a_number_given_to_another_human_being_does_not_give_the_person_away() -> None:
     before = Reading(hr=[record("1", birth_date="1980-01-01")]).people()
     after = Reading(hr=[record("1", birth_date="1999-09-09")], before=before).people()
@@ -252,6 +256,20 @@ def test_a_stale_record_beside_a_reused_number_does_not_give_the_person_away() -
     ).people()
     assert after.persons.height == 1
     assert ids(after)["n1"] != ids(before)["n1"]
+
+
+@pytest.mark.case("S7")
+def test_a_training_record_does_not_make_its_number_s_new_owner_the_former_one() -> None:
+    course = [record("n1", employee_number="n1")]
+    before = Reading(hr=[record("1", birth_date="1980-01-01")], groups=course).people()
+    taken = {"key": "2", "employee_number": "n1"}
+    for born in ("1999-09-09", None):
+        after = Reading(hr=[{**taken, "birth_date": born}], groups=course, before=before).people()
+        assert ids(after)["n1"] != ids(before)["n1"], born
+        again = Reading(hr=[{**taken, "birth_date": born}], groups=course, before=after).people()
+        assert ids(again) == ids(after), born
+    same = {**taken, "birth_date": "1980-01-01"}
+    assert ids(Reading(hr=[same], groups=course, before=before).people()) == ids(before)
 
 
 def test_a_fingerprint_that_becomes_unknown_is_no_other_human_being() -> None:
@@ -277,6 +295,7 @@ def test_whoever_returns_is_known_again() -> None:
     assert ids(back) == ids(first)
 
 
+@pytest.mark.case("S7")
 @pytest.mark.parametrize(
     "away", [[record("2")], [record("1"), {"key": "9", "employee_number": "n1"}]]
 )

@@ -78,6 +78,7 @@ def test_an_employment_that_ends_before_it_begins_gives_nothing() -> None:
 # ── several employments ─────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.case("S11")
 def test_ending_one_of_two_employments_leaves_what_the_other_gives() -> None:
     ended, other = job(valid_to=NOW), job(suffix="b")
     assert interval(ended, other) == (None, None)
@@ -98,6 +99,7 @@ windows = st.lists(
 )
 
 
+@pytest.mark.case("S11")
 @for_all(windows)
 def test_the_union_gives_an_instant_where_some_employment_does_and_no_other(
     spans: list[tuple[int, int, str]],
@@ -124,6 +126,7 @@ def test_the_union_gives_an_instant_where_some_employment_does_and_no_other(
 LEAVE: dict[str, Any] = {"leave_from": begin("2026-05-20"), "leave_to": end("2026-06-30")}
 
 
+@pytest.mark.case("S12")
 @pytest.mark.parametrize(
     ("suspend", "now", "expected"),
     [
@@ -144,6 +147,7 @@ def test_leave_suspends_as_the_profile_says(
     assert given(wish(people(job(**LEAVE)), rules, now=begin(now))).get(MINE) == expected
 
 
+@pytest.mark.case("S12")
 def test_leave_without_an_end_suspends_until_there_is_one() -> None:
     rule = {"suspend_after_days": 0}
     assert interval(job(leave_from=begin("2026-05-20")), **rule) is None

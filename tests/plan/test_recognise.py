@@ -42,6 +42,7 @@ def reasons(city: City) -> list[tuple[str, str]]:
     ]
 
 
+@pytest.mark.case("S7")
 def test_a_number_reused_by_somebody_else_inherits_nothing_and_hides_nothing() -> None:
     newcomer = person(2, employee_number="n1")
     city = City(**leaver(persons=[person(1), newcomer], jobs=[job(1, valid_to=GONE), job(2)]))

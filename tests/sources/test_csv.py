@@ -121,6 +121,7 @@ class TestMembershipsKeepEveryPromise(CsvContract):
 # ── all of it ───────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.case("S4")
 @pytest.mark.parametrize("encoding", ["utf-8", "windows-1252"])
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
 def test_a_file_with_a_trailer_cut_at_any_byte_is_never_complete(
@@ -161,6 +162,7 @@ def test_the_proof_says_that_the_count_of_the_trailer_agrees(tmp_path: Path) -> 
     assert "trailer: its count 4 agrees" in str(batch.proof)
 
 
+@pytest.mark.case("S21")
 @pytest.mark.parametrize("announced", ["3", "5", "", "fyra", "-4", "4.0"])
 def test_a_trailer_with_another_count_refuses_the_file(tmp_path: Path, announced: str) -> None:
     source = over(tmp_path, content(*ROWS, trailer=f"#ANTAL;{announced}"), trailer=TRAILER)
@@ -237,6 +239,7 @@ def dated(folder: Path, day: str, *rows: str) -> CsvSource:
     return over(folder, content(*rows, trailer=f"#ANTAL;{len(rows)};{day}"), **DATED)
 
 
+@pytest.mark.case("S23")
 def test_an_older_file_than_the_last_accepted_is_refused(tmp_path: Path) -> None:
     cursor = last(dated(tmp_path, "2026-11-23")).cursor
     said = refused(dated(tmp_path, "2026-11-22"), cursor)

@@ -29,6 +29,7 @@ def names(folder: Path, data: str | bytes, **settings: Any) -> list[str]:
 # ── encoding ────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.case("S5")
 @pytest.mark.parametrize(
     ("written", "declared"),
     [
@@ -45,6 +46,7 @@ def test_letters_are_the_same_in_every_declared_encoding(
     assert names(tmp_path, data, encoding=declared) == ["Åsa Öberg", "André Ängström"]
 
 
+@pytest.mark.case("S5")
 @pytest.mark.parametrize(
     ("written", "declared", "advice"),
     [
@@ -99,6 +101,7 @@ def test_a_character_that_composes_to_a_delimiter_is_not_one(tmp_path: Path) -> 
 # ── header ──────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.case("S5")
 def test_columns_may_come_in_any_order_with_others_between(tmp_path: Path) -> None:
     turned = [";".join([*reversed(line.split(";")), "x"]) for line in (HEADER, *ROWS)]
     plain = read(over(tmp_path, content(*ROWS)))
@@ -107,6 +110,7 @@ def test_columns_may_come_in_any_order_with_others_between(tmp_path: Path) -> No
         assert records.equals(other[kind])
 
 
+@pytest.mark.case("S5")
 def test_a_missing_column_is_named_with_the_nearest(tmp_path: Path) -> None:
     header = HEADER.replace("Förnamn", "Fornamn")
     said = refused(over(tmp_path, content(*ROWS, header=header)))
@@ -119,6 +123,7 @@ def test_a_file_without_a_header_shows_nobody(tmp_path: Path) -> None:
     assert not [canary for canary in CANARIES if canary in said]
 
 
+@pytest.mark.case("S5")
 def test_another_delimiter_is_refused(tmp_path: Path) -> None:
     assert "set delimiter" in refused(over(tmp_path, content(*ROWS), delimiter=","))
 
@@ -146,6 +151,7 @@ def test_without_a_map_the_header_uses_the_fields_own_names(tmp_path: Path) -> N
 # ── quotes and fields ───────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.case("S5")
 def test_quoted_delimiters_quotes_and_line_breaks_are_data(tmp_path: Path) -> None:
     data = 'Id;Namn\n1;"Öberg; Åsa"\n2;"Kalle ""Kula"" Ek"\n3;"Två\nrader"\n4;""\n"5";"=1+1"\n'
     wanted = ["Öberg; Åsa", 'Kalle "Kula" Ek', "Två\nrader", "", "=1+1"]

@@ -39,6 +39,7 @@ def cells_of(folder: Path, ours: str, *cells: str, **settings: Any) -> Any:
 # ── days ────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.case("S14")
 def test_the_last_day_is_included_on_both_days_the_clock_changes(tmp_path: Path) -> None:
     ends = column(tmp_path, "valid_to", "2026-03-28", "2026-03-29", "2026-10-24", "2026-10-25")
     assert ends == [
@@ -105,6 +106,7 @@ def test_what_is_no_such_day_refuses_the_file_without_showing_it(tmp_path: Path,
         assert cell not in said
 
 
+@pytest.mark.case("S13")
 def test_what_means_no_end_is_no_end(tmp_path: Path) -> None:
     cells = ("", "9999-12-31", "tills vidare", "2026-12-31")
     never = ("", "9999-12-31", "tills vidare")
@@ -114,6 +116,7 @@ def test_what_means_no_end_is_no_end(tmp_path: Path) -> None:
     assert column(tmp_path, "valid_to", "") == [None]
 
 
+@pytest.mark.case("S13")
 def test_an_empty_end_is_refused_where_the_file_writes_no_end_otherwise(tmp_path: Path) -> None:
     said = refused(cells_of(tmp_path, "valid_to", "", no_end=("9999-12-31",)))
     assert "line 2, column Värde" in said

@@ -80,6 +80,7 @@ def test_a_host_name_is_checked_as_well_as_an_address(
     assert people(config(url, ca_file=certificates.ca, start_tls=True)).height == TOTAL
 
 
+@pytest.mark.case("S22")
 @pytest.mark.parametrize("size", [1, 2, 7, TOTAL, TOTAL + 1])
 def test_the_size_of_a_page_changes_nothing(directory: Slapd, config: Make, size: int) -> None:
     assert people(config(directory.url, page_size=size)).equals(people(config(directory.url)))
@@ -247,6 +248,7 @@ def test_more_people_than_a_batch_holds_come_in_several(
 # ── memberships ─────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.case("S30")
 def test_nested_groups_are_resolved_and_a_circle_ends(directory: Slapd, config: Make) -> None:
     found = memberships(config(directory.url, kind="memberships"))
     teachers = {str(1000 + number) for number in range(20)}
@@ -255,6 +257,7 @@ def test_nested_groups_are_resolved_and_a_circle_ends(directory: Slapd, config: 
     assert found["alla"] == found["rektorer"] == teachers | {"1030"}
 
 
+@pytest.mark.case("S30")
 def test_names_with_commas_quotes_and_blanks_find_their_people(
     directory: Slapd, config: Make
 ) -> None:

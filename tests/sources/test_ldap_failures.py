@@ -58,6 +58,7 @@ def no_proof(config: LdapConfig) -> IdsyncError:
 # ── the account ─────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.case("S16")
 @pytest.mark.parametrize("kind", ["persons", "memberships"])
 def test_a_read_that_meets_a_size_limit_is_incomplete(
     directory: Slapd, config: Make, password: Callable[[str], None], kind: str
@@ -167,6 +168,7 @@ def heard(directory: Slapd, config: Make, **changes: object) -> int:
         return len(proxy.received)
 
 
+@pytest.mark.case("S15")
 @pytest.mark.parametrize("fault", ["cut", "reset"])
 @pytest.mark.parametrize("kind", ["persons", "memberships"])
 def test_a_lost_connection_is_never_a_whole_read(
@@ -209,6 +211,7 @@ def test_a_lost_connection_under_tls_is_never_a_whole_read(
         assert isinstance(error, Unavailable | Incomplete)
 
 
+@pytest.mark.case("S15")
 def test_a_server_that_dies_between_two_pages_makes_it_incomplete_until_it_is_back(
     tmp_path: Path, certificates: Certificates, config: Make, everything: str
 ) -> None:

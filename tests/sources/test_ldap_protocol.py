@@ -59,6 +59,7 @@ def test_a_page_with_an_empty_cookie_is_the_end(config: Make) -> None:
     assert batch.proof == "final page seen, 2 entries"
 
 
+@pytest.mark.case("S15")
 @pytest.mark.parametrize(
     ("name", "answer", "told"),
     [
@@ -172,6 +173,7 @@ class Ranged:
         return message(number, entry(f"cn=alla,{GROUPS}", **attributes)) + done(number)
 
 
+@pytest.mark.case("S17")
 @pytest.mark.parametrize(("size", "step"), [(1, 1), (7, 3), (9, 3), (40, 1), (5, 1500)])
 def test_members_in_ranges_are_followed_to_the_last(config: Make, size: int, step: int) -> None:
     with Replay(Ranged(size, step)) as server:
@@ -180,6 +182,7 @@ def test_members_in_ranges_are_followed_to_the_last(config: Make, size: int, ste
     assert sorted(named["person_key"], key=int) == [str(number) for number in range(size)]
 
 
+@pytest.mark.case("S17")
 def test_a_range_that_is_lost_makes_the_read_incomplete(config: Make) -> None:
     with (
         Replay(Ranged(9, 3, lose_after=6)) as server,

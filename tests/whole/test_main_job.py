@@ -17,6 +17,12 @@ def by_key(holders: list[Cardholder]) -> dict[str | None, Cardholder]:
     return {holder.key: holder for holder in holders}
 
 
+def gone_at_once(town: Town) -> None:
+    """Let the first read that misses somebody count: this is about what happens then."""
+    town.absent_reads = 1
+    town.write_config()
+
+
 def test_the_second_run_sends_no_write(town: Town) -> None:
     first = town.json("sync", code=0)
     assert first["format"] == "idsync.run/1"
@@ -74,6 +80,7 @@ def test_an_altered_plan_is_refused(town: Town) -> None:
 
 
 def test_local_grants_are_never_touched(town: Town) -> None:
+    gone_at_once(town)
     town.json("sync", code=0)
     town.leavers = {10, 20}
     town.write_hr()
@@ -85,6 +92,7 @@ def test_local_grants_are_never_touched(town: Town) -> None:
 
 
 def test_a_leaver_opens_nothing(town: Town) -> None:
+    gone_at_once(town)
     town.json("sync", code=0)
     town.leavers = {2}
     town.write_hr()
@@ -97,6 +105,7 @@ def test_a_leaver_opens_nothing(town: Town) -> None:
 
 
 def test_a_returner_gets_back_what_idsync_blocked(town: Town) -> None:
+    gone_at_once(town)
     town.json("sync", code=0)
     town.leavers = {2}
     town.write_hr()

@@ -28,6 +28,7 @@ delimiter = ";"
 map = { key = "AnstId", person_key = "PersonId", employee_number = "Nr", given_name = "Förnamn", \
 family_name = "Efternamn", unit = "Enhet", title = "Titel", valid_from = "From", valid_to = "Tom" }
 trailer = { starts_with = "#ANTAL", count = 2 }
+absent_reads = ABSENT
 
 [sources.lms]
 type = "csv"
@@ -85,6 +86,7 @@ class Town:
     people: int = 60
     leavers: set[int] = field(default_factory=set)  # in the file no longer
     state: str = "sqlite:///var/idsync.db"
+    absent_reads: int = 2
 
     def write(self) -> None:
         """Write every file of the town."""
@@ -99,7 +101,7 @@ class Town:
 
     def write_config(self) -> None:
         """Write connectors.toml."""
-        text = CONFIG.replace("STATE", self.state)
+        text = CONFIG.replace("STATE", self.state).replace("ABSENT", str(self.absent_reads))
         (self.folder / "connectors.toml").write_text(text, encoding="utf-8")
 
     def write_hr(self, rows: list[str] | None = None, *, trailer: bool = True) -> None:

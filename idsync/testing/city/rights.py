@@ -44,7 +44,7 @@ def _desired(config: Config, now: datetime.datetime) -> Desired:
     nowhere = config.folder / "no-such-state.db"  # so it is played in memory
     state = open_state(f"sqlite:///{nowhere}", create=False, instance=INSTANCE)
     try:
-        reads = read_sources(config.sources, state, now, lambda step: None)
+        reads = read_sources(config, state, now, lambda step: None)
         for name, read in reads.items():
             if not read.state.complete:
                 raise IdsyncError(f"source {name}: {read.state.reason}")
