@@ -14,6 +14,7 @@ from idsync.config import Config, connect_target
 from idsync.errors import ChangedError, ConfigError
 from idsync.mapping.correlate import People
 from idsync.plan.document import Plan, ordered_changes
+from idsync.service.braking import remember_brake
 from idsync.service.planning import LINKS, Look, look
 from idsync.service.reading import Progress
 from idsync.service.revoking import close_person
@@ -191,6 +192,7 @@ def remember(config: Config, state: State, seen: Look, now: datetime) -> None:
             if linked.height != known.height:
                 state.frames.save(connection, f"link:{name}", linked)
         state.orders.hold_in(connection, plan.held, plan.used_approvals, now)
+        remember_brake(state, connection, plan)
 
 
 def people_frames(people: People) -> dict[str, pl.DataFrame]:

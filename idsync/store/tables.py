@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-VERSION = 1
+VERSION = 2
 """Of the schema. An older program refuses a newer state."""
 
 
@@ -101,9 +101,12 @@ journal = Table(
     Column("intent_at", Word, nullable=False),
     Column("outcome_at", Word),
     Column("folded", Boolean, nullable=False),  # its effect on the ledger is in the ledger's frame
+    # losing, gaining, both: what the brake counts of it; "" where nothing, or it is exempt
+    Column("counted", Word, nullable=False, server_default=""),
 )  # fmt: skip
 Index("journal_open", journal.c.folded, journal.c.target)
 Index("journal_person", journal.c.person_id)
+Index("journal_counted", journal.c.counted, journal.c.intent_at)
 
 revocation = Table(
     "revocation", metadata,
@@ -131,6 +134,13 @@ approval = Table(
     Column("approved_by", Word),
     Column("approved_at", Word),
     Column("reason", Words),
+    Column("full_window", Word, nullable=False, server_default="run"),  # run, day, week, floor
+    Column("already", Integer, nullable=False, server_default="0"),  # had changed in it before
+    Column("approvals", Integer, nullable=False, server_default="1"),  # how many must agree
+    Column("first_seen_at", Word),
+    Column("first_by", Word),  # who agreed first, where two must
+    Column("first_at", Word),
+    Column("first_reason", Words),
 )  # fmt: skip
 
 run = Table(
