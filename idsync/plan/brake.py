@@ -31,9 +31,7 @@ PAST = pl.Schema(
 )
 """Whose access changed, in which direction and when at last; without what no limit counts."""
 
-WAITING = pl.Schema(
-    {"scope": pl.String(), "direction": pl.String(), "person_id": pl.String()}
-)
+WAITING = pl.Schema({"scope": pl.String(), "direction": pl.String(), "person_id": pl.String()})
 """Who has waited for an approval so long that others need not wait with them."""
 
 ANNOUNCED = pl.Schema({"person_id": pl.String(), "valid_to": INSTANT})

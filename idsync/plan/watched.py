@@ -1,9 +1,10 @@
-"""Profiles that need more than the limits: staff that must not run out, doors that two must open."""
+"""Profiles that need more than the limits: those with a floor of staff, and sensitive ones."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -35,7 +36,7 @@ def staff_of(
     rights: pl.DataFrame,
     holdings: Mapping[str, Holdings],
     links: Mapping[str, pl.DataFrame],
-    now: object,
+    now: datetime,
 ) -> pl.DataFrame:
     """Return STAFF of *rights* (target, kind, ref), as far as the targets could be read.
 
@@ -80,6 +81,6 @@ def short_of_staff(losing: pl.DataFrame, profile: Watched, staff: pl.DataFrame) 
     return told.filter((pl.col("left") < profile.floor) & ~pl.col("confirmed")).select(*STAFF)
 
 
-def _in_force(now: object) -> pl.Expr:
+def _in_force(now: datetime) -> pl.Expr:
     begun = pl.col("valid_from").is_null() | (pl.col("valid_from") <= now)
     return begun & (pl.col("valid_to").is_null() | (pl.col("valid_to") > now))

@@ -14,7 +14,7 @@ from idsync.config import Config, connect_target
 from idsync.errors import ChangedError, ConfigError
 from idsync.mapping.correlate import People
 from idsync.plan.document import Plan, ordered_changes
-from idsync.service.braking import remember_brake
+from idsync.service.braking import held_people, scopes_text
 from idsync.service.planning import LINKS, Look, look
 from idsync.service.reading import Progress
 from idsync.service.revoking import close_person
@@ -192,7 +192,8 @@ def remember(config: Config, state: State, seen: Look, now: datetime) -> None:
             if linked.height != known.height:
                 state.frames.save(connection, f"link:{name}", linked)
         state.orders.hold_in(connection, plan.held, plan.used_approvals, now)
-        remember_brake(state, connection, plan)
+        state.frames.save(connection, "held", held_people(plan))
+        state.remember(connection, "scopes", scopes_text(plan))
 
 
 def people_frames(people: People) -> dict[str, pl.DataFrame]:

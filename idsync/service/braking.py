@@ -10,7 +10,6 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 import polars as pl
-from sqlalchemy import Connection
 
 from idsync.config import Config
 from idsync.mapping.catalogue import Profile
@@ -36,7 +35,6 @@ DAY, WEEK = timedelta(hours=24), timedelta(days=7)
 LONG = timedelta(hours=24)  # after so long a held part waits alone: who comes later goes by itself
 TOLD = 3  # complete reads that must have told an end before it counts as announced
 NOBODY: Mapping[str, Holdings] = MappingProxyType({})
-LINKS = pl.Schema({"key": pl.String(), "person_id": pl.String()})
 ENDS = pl.Schema({**ANNOUNCED, "reads_seen": pl.Int64()})
 HELD_PEOPLE = pl.Schema({"digest": pl.String(), "person_id": pl.String()})
 """Who waits in which held part: kept, so that nobody approves what is for themselves."""
@@ -130,7 +128,7 @@ def _limit(count: Any) -> Limit:  # noqa: ANN401 - any table with both
 
 def _rights(profile: Profile) -> pl.DataFrame:
     rows = [(right.target, right.kind, right.ref) for right in profile.rights]
-    columns = {name: pl.String for name in ("target", "kind", "ref")}
+    columns = dict.fromkeys(("target", "kind", "ref"), pl.String)
     return pl.DataFrame(rows, schema=columns, orient="row").unique()
 
 
@@ -167,25 +165,26 @@ def _staff(
     rights = [profile.rights for profile in watched if profile.floor]
     if not rights:
         return pl.DataFrame(schema=STAFF)
-    links = {
-        plan.target.name: pl.concat(
-            [state.frames.load(f"link:{plan.target.name}", LINKS), plan.links.select(*LINKS)]
-        ).unique()
-        for plan in plans
-    }
+    links = {}
+    for plan in plans:
+        found = plan.links.select("key", "person_id")
+        known = state.frames.load(f"link:{plan.target.name}", found.schema)
+        links[plan.target.name] = pl.concat([known, found]).unique()
     return staff_of(pl.concat(rights).unique(), holdings, links, now)
 
 
 # ── what is kept ────────────────────────────────────────────────────────────────────────
 
 
-def remember_brake(state: State, connection: Connection, plan: Plan) -> None:
-    """Keep who waits in which part, and how many hold rights in each scope."""
+def held_people(plan: Plan) -> pl.DataFrame:
+    """Return HELD_PEOPLE of *plan*."""
     waiting = plan.items.filter(pl.col("held").is_not_null() & (pl.col("held") != ABSENT))
-    people = waiting.select("person_id", digest="held").select(*HELD_PEOPLE).unique()
-    if people.height or state.frames.load("held", HELD_PEOPLE).height:
-        state.frames.save(connection, "held", people)
-    state.remember(connection, "scopes", json.dumps([asdict(scope) for scope in plan.scopes]))
+    return waiting.select("person_id", digest="held").select(*HELD_PEOPLE).unique()
+
+
+def scopes_text(plan: Plan) -> str:
+    """Return how many hold rights in each scope, as `margins` reads it."""
+    return json.dumps([asdict(scope) for scope in plan.scopes])
 
 
 @dataclass(frozen=True, kw_only=True)
