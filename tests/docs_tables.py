@@ -97,6 +97,9 @@ def _drawn(table: Table, words: dict[str, str]) -> str:
 UNLIKE = {
     "on_leave": ('`"keep"`, `"suspend"` or table', '`"keep"`'),
     "gaining": ("table", "the same limits"),
+    "day": ("table", "twice the people, at least 5 %"),
+    "week": ("table", "four times the people, at least 10 %"),
+    "sensitive": ("table", "3 people, 1 %"),
 }
 """Keys that are written otherwise than they are kept: value, default."""
 

@@ -61,7 +61,7 @@ def command(
         show_sources(header["sources"])
         show_targets(header["targets"], done=False)
         show_changes(dataclasses.replace(plan, items=plan.items.filter(chosen)), seen.people)
-        show_held(header["held"])
+        show_held(header["held"], plan.made_at)
         _show_set_aside(plan.refusals.height, seen.people.set_aside.height)
         if plan.outcome == "no-change":
             say("Nothing to change.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from idsync.cli.console import print_table, say
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from zoneinfo import ZoneInfo
 
     from idsync.mapping.correlate import People
@@ -60,12 +61,42 @@ def show_targets(targets: dict[str, Any], *, done: bool) -> None:
             )
 
 
-def show_held(held: list[dict[str, Any]]) -> None:
+def aged(part: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """Return a held part with how long it has waited: `waited_hours`, and how `urgent` it is."""
+    from idsync.service.braking import urgency
+
+    hours, urgent = urgency(part["first_seen_at"], now)
+    return {**part, "waited_hours": hours, "urgent": urgent}
+
+
+def waits_since(part: dict[str, Any]) -> str:
+    """In words, how long a part has waited, from the first day on."""
+    if part["urgent"] == "new":
+        return ""
+    days = part["waited_hours"] // 24
+    loud = "OVERDUE, " if part["urgent"] == "overdue" else ""
+    return f" ({loud}waits for {days} day{'' if days == 1 else 's'})"
+
+
+def limit_words(part: dict[str, Any]) -> str:
+    """In words, what is full."""
+    if part["window"] == "floor":
+        return f"{part['base']} can use it there now, and {part['limit']} must stay"
+    lets = f"the brake lets {part['limit']} through"
+    if part["window"] != "run":
+        lets += f" in {part['window']}, where {part['before']} others have changed"
+    if part["approvals"] > 1:
+        lets += "; two people must approve"
+    return f"{part['base']} hold any there now, and {lets}"
+
+
+def show_held(held: list[dict[str, Any]], now: datetime) -> None:
     """Show what waits for a person, and how to let it go."""
-    for part in held:
+    for told in held:
+        part = aged(told, now)
         say(
-            f"HELD: {part['scope']}: {part['people']} people would be {part['direction']} access; "
-            f"{part['base']} hold any there now, and the brake lets {part['limit']} through.\n"
+            f"HELD{waits_since(part)}: {part['scope']}: {part['people']} people would be "
+            f"{part['direction']} access; {limit_words(part)}.\n"
             "      Look at it with `idsync plan`; let it go with: "
             f'idsync approve {part["digest"][:12]} --reason "…"'
         )
@@ -112,11 +143,13 @@ def exit_code(outcome: str) -> int:
 
 def show_run(document: dict[str, Any]) -> None:
     """Show what a run did."""
+    from datetime import datetime
+
     show_sources(document["sources"])
     show_targets(document["targets"], done=True)
     for problem in document["problems"][:SHOWN_CHANGES]:
         say(f"{problem['target']}: Person {problem['person'][:8]}: {problem['reason']}")
-    show_held(document["held"])
+    show_held(document["held"], datetime.fromisoformat(document["made_at"]))
     words = {
         "no-change": "Nothing to change; no write was sent.",
         "applied": "Done.",

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from idsync.cli.console import local_time, opened, options, print_json, print_table, say, vars_of
+from idsync.cli.showing import aged, limit_words, waits_since
 
 SHOWN = 20
 
@@ -21,11 +22,13 @@ def command(config: Path, as_json: bool) -> int:
     Reads the state only; no system is asked.
     """
     from idsync.service.applying import clock
+    from idsync.service.braking import margins
     from idsync.service.waiting import due, waiting
 
     with opened(config, create=False) as (checked, state):
         runs = state.runs()
-        held = [vars_of(part) for part in state.orders.waiting()]
+        held = [aged(vars_of(part), clock()) for part in state.orders.waiting()]
+        room = [vars_of(one) for one in margins(checked, state, clock())]
         orders = [vars_of(order) for order in state.orders.revocations()]
         unsettled = state.journal.unsettled()
         waits = [vars_of(one) for one in waiting(checked, state, clock())]
@@ -47,7 +50,7 @@ def command(config: Path, as_json: bool) -> int:
                         name: {"at": last[0], **vars_of(last[1])} if last else None
                         for name, last in verdicts.items()
                     },
-                    "waiting": waits, "due": schedule,
+                    "waiting": waits, "due": schedule, "brakes": room,
                     "unconfirmed": open_, "circuits": circuits,
                     "oldest_unconfirmed": open_[0]["order"]["ordered_at"] if open_ else None,
                     "oldest_unsettled": unsettled[0].intent_at if unsettled else None,
@@ -78,15 +81,35 @@ def command(config: Path, as_json: bool) -> int:
             if last and not last[1].complete:
                 say(f"{name}: INCOMPLETE at {local_time(last[0], zone)}: {last[1].reason}")
         for part in held:
-            say(
-                f"{part['state'].upper()}: {part['scope']}: {part['people']} people "
-                f"{part['direction']} access, limit {part['allowed']}; "
-                f"idsync approve {part['digest'][:12]}"
-            )
+            _show_held(part)
+        _show_room(room)
         _show_waiting(waits, schedule, zone)
         _show_exposure(open_, circuits, zone)
         say(f"{len(orders)} revocations stand. {len(unsettled)} operations are not confirmed.")
     return 0
+
+
+def _show_held(part: dict[str, Any]) -> None:
+    agreed = f"{part['first_by']} has agreed, somebody else must too; " if part["first_by"] else ""
+    say(
+        f"{part['state'].upper()}{waits_since(part)}: {part['scope']}: {part['people']} people "
+        f"{part['direction']} access, {limit_words(part)}; {agreed}"
+        f"idsync approve {part['digest'][:12]}"
+    )
+
+
+def _show_room(room: list[dict[str, Any]]) -> None:
+    """Show the limits of which something is used."""
+    used = [one for one in room if one["used"]]
+    if used:
+        print_table(
+            "Brakes, as far as they are used",
+            ["scope", "access", "in", "people", "limit"],
+            [
+                [one["scope"], one["direction"], one["window"], one["used"], one["limit"]]
+                for one in used
+            ],
+        )
 
 
 def _show_waiting(

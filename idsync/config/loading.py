@@ -166,6 +166,8 @@ def _profile(table: ProfileTable) -> Profile:
         ),
         lead_days=table.lead_days,
         suspend_after_days=table.on_leave,
+        floor=table.floor,
+        sensitive=table.sensitive,
     )
 
 

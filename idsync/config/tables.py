@@ -72,12 +72,18 @@ def _absolute(name: str, value: str, folder: Path) -> str:
     return str((folder / value).absolute()) if is_path else value
 
 
+MOST_PEOPLE, MOST_PERCENT = 500, 50
+"""Of any limit of the brake: beyond it a limit would be an off switch under another name."""
+
 Text: TypeAlias = Annotated[str, Field(min_length=1)]
 Name: TypeAlias = Annotated[Text, AfterValidator(_name)]
 Days: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=3660)]
 Kept: TypeAlias = Annotated[int, Field(strict=True, ge=30, le=36_600)]
-People: TypeAlias = Annotated[int, Field(strict=True, ge=0)]
-Percent: TypeAlias = Annotated[float, Field(strict=True, ge=0, le=100, allow_inf_nan=False)]
+People: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=MOST_PEOPLE)]
+Percent: TypeAlias = Annotated[
+    float, Field(strict=True, ge=0, le=MOST_PERCENT, allow_inf_nan=False)
+]
+Staff: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=1000)]
 Share: TypeAlias = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
 
 
@@ -147,22 +153,47 @@ class TargetTable(Settings):
     calls_per_second: Annotated[float, Field(gt=0)] | None = None
 
 
-class Limits(Settings):
+class Count(Settings):
     """How many people's access may change before somebody has to look.
 
-    The larger of the two counts: `people`, and `percent` (0 to 100) of those who hold any.
+    The larger of the two counts: `people`, and `percent` (0 to 50) of those who hold any.
     """
 
     people: People
     percent: Percent
 
 
-class Brakes(Settings):
-    """[brakes]: for losing access and, unless `gaining` says otherwise, for gaining it."""
+class Limits(Count):
+    """The limits of one direction: of a run, of 24 hours and of 7 days."""
+
+    day: Count | None = None
+    week: Count | None = None
+
+    @property
+    def over_a_day(self) -> Count:
+        """The limit of 24 hours: as written, or twice the people of a run, at least 5 %."""
+        return self.day or self._wider(2, 5.0)
+
+    @property
+    def over_a_week(self) -> Count:
+        """The limit of 7 days: as written, or four times the people of a run, at least 10 %."""
+        return self.week or self._wider(4, 10.0)
+
+    def _wider(self, times: int, percent: float) -> Count:
+        people = min(self.people * times, MOST_PEOPLE)
+        return Count(people=people, percent=max(self.percent, percent))
+
+
+class Brakes(Limits):
+    """[brakes]: for losing access and, unless `gaining` says otherwise, for gaining it.
+
+    sensitive: how many may gain a sensitive profile in a run before two people must agree.
+    """
 
     people: People = 3
     percent: Percent = 2.0
     gaining: Limits | None = None
+    sensitive: Count = Count(people=3, percent=1.0)
 
 
 def _right(value: Any) -> Any:  # noqa: ANN401 - whatever TOML holds
@@ -200,6 +231,8 @@ class ProfileTable(Settings):
     grants: dict[str, tuple[Annotated[RightTable, BeforeValidator(_right)], ...]]
     lead_days: Days = 0
     on_leave: Annotated[int | None, PlainValidator(_suspended_after)] = None
+    floor: Staff = 0
+    sensitive: bool = False
 
 
 def _condition(value: Any) -> Condition:  # noqa: ANN401 - whatever TOML holds

@@ -24,6 +24,8 @@ class Profile:
     """A named bundle of access.
 
     `suspend_after_days` is None where leave changes nothing, 0 where it suspends at once.
+    `floor` is how many people must keep each of its rights before somebody looks; who is to
+    gain a `sensitive` one in numbers waits for two people.
     """
 
     id: str
@@ -32,6 +34,8 @@ class Profile:
     rights: tuple[Right, ...]
     lead_days: int = 0
     suspend_after_days: int | None = None
+    floor: int = 0
+    sensitive: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

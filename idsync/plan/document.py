@@ -16,6 +16,7 @@ from idsync.errors import IntegrityError
 from idsync.mapping.bands import Doubt
 from idsync.model import Cardholder, Change, Credential, Grant, Reason
 from idsync.plan.brake import ABSENT, HeldPart
+from idsync.plan.scopes import Scope
 
 FORMAT = "idsync.plan/1"
 
@@ -69,6 +70,7 @@ class Plan:
     refusals: pl.DataFrame
     held: tuple[HeldPart, ...] = ()
     used_approvals: tuple[str, ...] = field(default=())
+    scopes: tuple[Scope, ...] = ()
 
     @cached_property
     def lines(self) -> bytes:
@@ -328,13 +330,22 @@ def _side(present: pl.DataFrame, side: str) -> pl.DataFrame:
 
 
 def ordered_changes(items: pl.DataFrame) -> Iterator[tuple[str, str, Change, pl.DataFrame]]:
-    """Yield target, person id, change and items of each cardholder, losses first."""
+    """Yield target, person id, change and items of each cardholder, losses first.
+
+    Among them the confirmed come first, and what was approved or announced in numbers comes
+    last: one leaver never waits behind three thousand whose summer is over.
+    """
     if items.is_empty():
         return
-    losing = (pl.col("effect") == "losing").any().over("target", "key")
-    ordered = items.with_columns(first=losing).sort("first", descending=True, maintain_order=True)
+    losing = pl.col("effect") == "losing"
+    many = losing & pl.col("exempt").fill_null(False)
+    turn = (
+        pl.when(pl.col("confirmed").any()).then(0).when(~losing.any()).then(3)
+        .when(many.any()).then(2).otherwise(1)
+    )  # fmt: skip
+    ordered = items.with_columns(turn=turn.over("target", "key")).sort("turn", maintain_order=True)
     for (target, _), rows in ordered.group_by("target", "key", maintain_order=True):
-        part = rows.drop("first")
+        part = rows.drop("turn")
         yield str(target), part["person_id"][0], change_of(part), part
 
 

@@ -26,7 +26,8 @@ ITEMS = pl.Schema(
         "confirmed": pl.Boolean(),  # a confirmed termination: no brake holds it
         "creates": pl.Boolean(),  # the target has no such cardholder yet
         "because": pl.String(),
-        "held": pl.String(),  # digest of the held part it belongs to; null: it goes
+        "held": pl.String(),  # digest of the held part it belongs to, or absent; null: it goes
+        "exempt": pl.Boolean(),  # somebody let it go, or it was announced: no limit counts it
     }
 )
 

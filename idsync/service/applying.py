@@ -17,6 +17,7 @@ from idsync.plan.brake import HeldPart
 from idsync.plan.document import Plan, ordered_changes
 from idsync.service.absences import doubted_parts
 from idsync.service.auditing import attend
+from idsync.service.braking import held_people, scopes_text
 from idsync.service.history import LOCAL, OWN, seen_locally
 from idsync.service.keeping import keep_reads
 from idsync.service.looking import Look, look
@@ -214,6 +215,8 @@ def remember(config: Config, state: State, seen: Look, now: datetime) -> None:
             local = seen_locally(before, seen.holdings[name], own, linked, now)
             if local is not before:
                 state.frames.save(connection, f"local:{name}", local)
+        state.frames.save(connection, "held", held_people(plan))
+        state.remember(connection, "scopes", scopes_text(plan))
         state.orders.hold_in(connection, parts, plan.used_approvals, now)
         state.audit.append(connection, [*_decided(parts, plan.used_approvals), *adopted], now)
 

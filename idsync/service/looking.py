@@ -98,7 +98,7 @@ def look(
     if away := _away(state, believed, people):
         gone = _plans_without(config, state, away, known, holdings, orders, now)
         plans = with_waiting(plans, gone, away.ids)
-    plan = assemble(config, state, reads, plans, failures, now)
+    plan = assemble(config, state, reads, plans, failures, now, holdings=holdings)
     return Look(
         plan=plan, people=people, desired=desired, reads=reads, holdings=holdings,
         due={one.target.name: one.due for one in plans},

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import cast
 
 import polars as pl
 
@@ -24,12 +24,12 @@ from idsync.model import (
     TrainingCompletion,
     schema,
 )
-from idsync.plan.brake import Direction, Limit, brake
 from idsync.plan.document import EMPTY_LINKS, EMPTY_REFUSALS, Plan, TargetState
 from idsync.plan.given import Orders, Target, TargetPlan
 from idsync.plan.holdings import Holdings
 from idsync.plan.items import LEDGER, OWNED
 from idsync.plan.target import plan_target, reasoned
+from idsync.service.braking import NOBODY, held_back
 from idsync.service.reading import Progress, SourceRead
 from idsync.store import State
 
@@ -233,16 +233,6 @@ def plan_all(
         return reasoned(list(pool.map(one, holdings)), desired, orders, now)
 
 
-def limits_of(config: Config) -> dict[Direction, Limit]:
-    """Return the limits of the brake in both directions."""
-    brakes = config.brakes
-    gaining: Any = brakes.gaining or brakes
-    return {
-        "losing": Limit(people=brakes.people, percent=brakes.percent),
-        "gaining": Limit(people=gaining.people, percent=gaining.percent),
-    }
-
-
 def assemble(
     config: Config,
     state: State,
@@ -250,11 +240,14 @@ def assemble(
     plans: list[TargetPlan],
     failures: Mapping[str, str],
     now: datetime,
+    *,
+    holdings: Mapping[str, Holdings] = NOBODY,
 ) -> Plan:
-    """Return the plan of a run: what goes, what is held, what is refused, and why."""
-    items, held, used = brake(
-        plans, limits_of(config), config_digest=config.digest, approved=state.orders.approved(now)
-    )
+    """Return the plan of a run: what goes, what is held, what is refused, and why.
+
+    *holdings* tell who is left of a profile with a floor.
+    """
+    braked = held_back(config, state, plans, holdings, now)
     states = {name: TargetState(complete=False, reason=reason) for name, reason in failures.items()}
     for one in plans:
         states[one.target.name] = TargetState(
@@ -267,12 +260,13 @@ def assemble(
         config_digest=config.digest,
         sources={name: read.state for name, read in reads.items()},
         targets={name: states[name] for name in config.targets},
-        items=items,
+        items=braked.items,
         adopt=pl.concat([pl.DataFrame(schema=LEDGER), *(one.adopt for one in plans)]),
         links=_named(EMPTY_LINKS, [(one.target.name, one.links) for one in plans]),
         refusals=_named(EMPTY_REFUSALS, [(one.target.name, one.refusals) for one in plans]),
-        held=tuple(held),
-        used_approvals=(*used, *(digest for read in reads.values() for digest in read.used)),
+        held=braked.held,
+        used_approvals=(*braked.used, *(one for read in reads.values() for one in read.used)),
+        scopes=braked.scopes,
     )
 
 

@@ -10,9 +10,10 @@ from datetime import datetime
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, Engine, Row, insert, select, update
+from sqlalchemy import Connection, Engine, Row, func, insert, select, update
 
 from idsync.model import Outcome
+from idsync.plan.brake import PAST
 from idsync.plan.items import ITEMS, LEDGER, merged_ledger
 from idsync.store.audit import Audit
 from idsync.store.digests import digest_of, require_sound
@@ -24,6 +25,9 @@ DONE = ("confirmed", "submitted", "partly")
 """States whose items stand in the target: they make the ledger."""
 FINAL = ("confirmed", "partly")
 """Of these, the ones that no later answer changes: they may be summed up."""
+
+COUNTED = ("losing", "gaining", "both")
+"""What a brake's window may find in an operation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +79,7 @@ class Journal:
             {
                 "run": run, "target": target, "person_id": person, "items": _packed(items),
                 "state": "intent", "reason": "", "intent_at": now.isoformat(), "folded": False,
+                "counted": _counted(items),
             }
             for target, person, items in operations
         ]  # fmt: skip
@@ -181,6 +186,32 @@ class Journal:
         known = (journal.c.target == target) & journal.c.state.in_(FINAL)
         connection.execute(update(journal).where(known).values(folded=True))
 
+    def changed_since(self, since: datetime) -> pl.DataFrame:
+        """Return PAST: whose access the brake counts as changed after *since*.
+
+        One row a target, direction and person, at the last time. What was refused or never
+        sent has changed nothing; what is unknown may have.
+        """
+        last = func.max(journal.c.intent_at)
+        query = (
+            select(journal.c.target, journal.c.counted, journal.c.person_id, last)
+            .where(journal.c.counted.in_(COUNTED), journal.c.intent_at > since.isoformat())
+            .where(journal.c.state != "refused")
+            .group_by(journal.c.target, journal.c.counted, journal.c.person_id)
+        )
+        with self._engine.connect().execution_options(reads=True) as connection:
+            rows = [tuple(row) for row in connection.execute(query)]
+        columns = {**PAST, "at": pl.String()}
+        found = pl.DataFrame(rows, schema=columns, orient="row")
+        both = pl.col("direction") == "both"
+        each = [
+            found.filter(both | (pl.col("direction") == name)).with_columns(direction=pl.lit(name))
+            for name in ("losing", "gaining")
+        ]
+        at = pl.col("at").str.to_datetime("%+", time_unit="us", time_zone="UTC")
+        whose = ["target", "direction", "person_id"]
+        return pl.concat(each).with_columns(at).group_by(whose).agg(pl.col("at").max())
+
     def states(self, numbers: Iterable[int]) -> list[str]:
         """Return the states of the operations *numbers*, in no order."""
         query = select(journal.c.state).where(journal.c.id.in_(list(numbers)))
@@ -226,12 +257,22 @@ def _settle(
     return row | values
 
 
-SAID = ("run", "target", "person_id", "items", "state", "reason", "intent_at", "outcome_at")
+SAID = (
+    "run", "target", "person_id", "items", "state", "reason", "intent_at", "outcome_at", "counted",
+)  # fmt: skip
 """What the digest of an operation is of. Whether it is summed up is told by the ledger too."""
 
 
 def _digest(row: Mapping[str, Any]) -> str:
     return digest_of(*(row.get(name) for name in SAID))
+
+
+def _counted(items: pl.DataFrame) -> str:
+    """Which way the brake counts an operation; not what is confirmed, approved or announced."""
+    told = items.select("effect", "confirmed", "exempt").iter_rows()
+    effects = {effect for effect, confirmed, exempt in told if not (confirmed or exempt)}
+    found = effects & {"losing", "gaining"}
+    return "both" if len(found) > 1 else next(iter(found), "")
 
 
 def _packed(items: pl.DataFrame) -> str:

@@ -44,6 +44,16 @@ class Approval:
     allowed: int
     seen_at: str
     state: str
+    window: str = "run"  # which limit was full: run, day, week, floor
+    before: int = 0  # people who had changed in that window already
+    approvals: int = 1  # how many different people must agree
+    first_seen_at: str = ""  # when a part of this scope and direction began to wait
+    first_by: str | None = None  # who has agreed, where somebody else must too
+
+    @property
+    def waits_for_another(self) -> bool:
+        """Whether one of two has agreed."""
+        return self.state == "held" and self.first_by is not None
 
 
 class Orders:
@@ -145,13 +155,11 @@ class Orders:
             .values(state="gone")
         )
         for digest, part in waiting.items():
-            values = {
-                "scope": part.scope, "direction": part.direction, "people": part.people,
-                "base": part.base, "allowed": part.limit, "seen_at": now.isoformat(),
-                "state": "held", "approved_by": None, "approved_at": None, "reason": None,
-            }  # fmt: skip
             if known.get(digest) == "approved":
                 continue  # somebody let it go while this run was under way
+            values = _held(part, now)
+            if known.get(digest) != "held":  # what one of two agreed to stands while it waits
+                values |= {"first_by": None, "first_at": None, "first_reason": None}
             if digest in known:
                 connection.execute(
                     update(approval).where(approval.c.digest == digest).values(values)
@@ -167,41 +175,58 @@ class Orders:
             .order_by(approval.c.scope, approval.c.direction)
         )
         with self._engine.connect().execution_options(reads=True) as connection:
-            return [
-                Approval(
-                    digest=row.digest, scope=row.scope, direction=row.direction, people=row.people,
-                    base=row.base, allowed=row.allowed, seen_at=row.seen_at, state=row.state,
-                )
-                for row in connection.execute(query)
-            ]  # fmt: skip
+            return [_approval(row) for row in connection.execute(query)]
 
-    def approve(self, start: str, by: str, reason: str, now: datetime) -> Approval:
-        """Approve the one held part whose digest begins with *start*.
+    def waiting_under(self, start: str) -> Approval:
+        """Return the one part that waits under a digest that begins with *start*.
 
         Raises:
             ConfigError: none waits under this digest, or several do.
         """
         fitting = [part for part in self.waiting() if part.digest.startswith(start.lower())]
         if len(start) >= 8 and len(fitting) == 1:
-            with self._engine.begin() as connection:
-                approved = connection.execute(
-                    update(approval)
-                    .where(approval.c.digest == fitting[0].digest)
-                    .where(approval.c.state.in_(WAITING))  # a run may have used it meanwhile
-                    .values(
-                        state="approved", approved_by=by, approved_at=now.isoformat(), reason=reason
-                    )
-                )
-                if approved.rowcount:
-                    told = {"digest": fitting[0].digest, "by": by, "reason": reason}
-                    self._audit.append(connection, [Record(kind="approved", facts=told)], now)
-            if approved.rowcount:
-                return fitting[0]
+            return fitting[0]
         several = len(start) >= 8 and len(fitting) > 1
-        raise ConfigError(
-            f"{'more than one' if several else 'no'} held part has this digest: "
-            "`idsync status` lists what waits; write at least 8 signs of its digest"
-        )
+        raise ConfigError(f"{'more than one' if several else 'no'} {NO_SUCH_PART}")
+
+    def approve(self, start: str, by: str, reason: str, now: datetime) -> Approval:
+        """Approve the one held part whose digest begins with *start*, and return it.
+
+        Where two must agree, the first leaves it held, and waits for another for a day.
+
+        Raises:
+            ConfigError: none waits under this digest, or several do, or the same person
+                agrees twice where two must.
+        """
+        part = self.waiting_under(start)
+        with self._engine.begin() as connection:
+            mine = approval.c.digest == part.digest
+            row = connection.execute(select(approval).where(mine).with_for_update()).one()
+            first = row.first_by if _fresh(row.first_at, now) else None
+            if row.approvals > 1 and first is None:
+                agreed = {
+                    "state": "held", "first_by": by, "first_at": now.isoformat(),
+                    "first_reason": reason,
+                }  # fmt: skip
+            elif row.approvals > 1 and first is not None and _same(first, by):
+                raise ConfigError("this part needs two people: somebody else has to approve it too")
+            else:
+                agreed = {
+                    "state": "approved", "approved_by": by, "approved_at": now.isoformat(),
+                    "reason": reason,
+                }  # fmt: skip
+            written = connection.execute(
+                update(approval)
+                .where(mine, approval.c.state.in_(WAITING))  # a run may have used it meanwhile
+                .values(agreed)
+                .returning(approval)
+            ).first()
+            if written is not None:
+                told = {"digest": part.digest, "by": by, "reason": reason, "state": written.state}
+                self._audit.append(connection, [Record(kind="approved", facts=told)], now)
+        if written is None:
+            raise ConfigError(f"no {NO_SUCH_PART}")
+        return _approval(written)
 
     def approved(self, now: datetime) -> list[str]:
         """Return the digests that may go: approved, not used, not older than a day."""
@@ -221,3 +246,37 @@ def _revocation(row: Row[Any]) -> Revocation:
     said = (order.person_id, order.reason, order.ordered_by, order.ordered_at)
     require_sound(row.digest, *said)
     return order
+
+
+NO_SUCH_PART = (
+    "held part has this digest: `idsync status` lists what waits; "
+    "write at least 8 signs of its digest"
+)
+
+
+def _held(part: HeldPart, now: datetime) -> dict[str, Any]:
+    """Return the columns of a part that waits."""
+    return {
+        "scope": part.scope, "direction": part.direction, "people": part.people,
+        "base": part.base, "allowed": part.limit, "seen_at": now.isoformat(),
+        "state": "held", "approved_by": None, "approved_at": None, "reason": None,
+        "full_window": part.window, "already": part.before, "approvals": part.approvals,
+        "first_seen_at": part.first_seen_at or now.isoformat(),
+    }  # fmt: skip
+
+
+def _approval(row: Row[Any]) -> Approval:
+    return Approval(
+        digest=row.digest, scope=row.scope, direction=row.direction, people=row.people,
+        base=row.base, allowed=row.allowed, seen_at=row.seen_at, state=row.state,
+        window=row.full_window, before=row.already, approvals=row.approvals,
+        first_seen_at=row.first_seen_at or row.seen_at, first_by=row.first_by,
+    )  # fmt: skip
+
+
+def _fresh(at: str | None, now: datetime) -> bool:
+    return at is not None and at >= (now - APPROVAL_LIVES).isoformat()
+
+
+def _same(one: str, other: str) -> bool:
+    return one.strip().casefold() == other.strip().casefold()

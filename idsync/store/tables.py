@@ -104,10 +104,13 @@ journal = Table(
     Column("outcome_at", Word),
     Column("folded", Boolean, nullable=False),  # its effect on the ledger is in the ledger's frame
     Column("digest", Word),  # of what it says
+    # losing, gaining, both: what the brake counts of it; "" where nothing, or it is exempt
+    Column("counted", Word, nullable=False, server_default=""),
     sqlite_autoincrement=True,  # a number is never given twice, whatever was erased
 )  # fmt: skip
 Index("journal_open", journal.c.folded, journal.c.target)
 Index("journal_person", journal.c.person_id)
+Index("journal_counted", journal.c.counted, journal.c.intent_at)
 
 revocation = Table(
     "revocation", metadata,
@@ -137,6 +140,13 @@ approval = Table(
     Column("approved_by", Word),
     Column("approved_at", Word),
     Column("reason", Words),
+    Column("full_window", Word, nullable=False, server_default="run"),  # run, day, week, floor
+    Column("already", Integer, nullable=False, server_default="0"),  # had changed in it before
+    Column("approvals", Integer, nullable=False, server_default="1"),  # how many must agree
+    Column("first_seen_at", Word),
+    Column("first_by", Word),  # who agreed first, where two must
+    Column("first_at", Word),
+    Column("first_reason", Words),
 )  # fmt: skip
 
 run = Table(

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from idsync.config import connect_source, connect_target, load
-from idsync.config.tables import Brakes, Limits
+from idsync.config.tables import Brakes, Count, Limits
 from idsync.mapping.catalogue import Right
 from idsync.mapping.conditions import parse
 from idsync.settings import Secret
@@ -91,6 +91,15 @@ def test_limits_for_gaining_can_differ(load_text: Load) -> None:
         GOOD + "[brakes]\npercent = 1\ngaining = { people = 25, percent = 10 }\n"
     ).brakes
     assert brakes == Brakes(people=3, percent=1.0, gaining=Limits(people=25, percent=10.0))
+
+
+def test_the_windows_follow_the_limits_of_a_run(load_text: Load) -> None:
+    brakes = load_text(GOOD + "[brakes]\npeople = 4\npercent = 6\n").brakes
+    assert brakes.over_a_day == Count(people=8, percent=6.0)
+    assert brakes.over_a_week == Count(people=16, percent=10.0)
+    brakes = load_text(GOOD + "[brakes]\nday = { people = 4, percent = 1 }\n").brakes
+    assert brakes.over_a_day == Count(people=4, percent=1.0)
+    assert brakes.over_a_week == Count(people=12, percent=10.0)
 
 
 @pytest.mark.parametrize(
@@ -192,6 +201,9 @@ OTHER = {
     "a release": with_line('release = ["display_name"]', "release = []"),
     "adoption": with_line("release =", 'adopt = "matching"\nrelease ='),
     "a brake": GOOD + "[brakes]\npeople = 4\n",
+    "a window": GOOD + "[brakes]\nday = { people = 9, percent = 5 }\n",
+    "a floor": with_line('id = "förskola"', 'id = "förskola"\nfloor = 2'),
+    "what is sensitive": with_line('id = "förskola"', 'id = "förskola"\nsensitive = true'),
     "a right": with_line("FSK-ENTRÉ", "FSK-BAKDÖRR"),
     "leave": with_line('id = "förskola"', 'id = "förskola"\non_leave = "suspend"'),
     "a condition": with_line('"403011"', '"403012"'),

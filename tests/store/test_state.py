@@ -24,9 +24,8 @@ pytest_plugins = ("tests.servers.state_fixtures",)
 @pytest.mark.case("J13", "O3")
 def test_a_state_newer_than_the_program_is_refused(state: State, state_url: str) -> None:
     with state.engine.begin() as connection:
-        connection.execute(
-            update(meta).where(meta.c.name == "version").values(value=str(VERSION + 1))
-        )
+        newer = update(meta).where(meta.c.name == "version").values(value=str(VERSION + 1))
+        connection.execute(newer)
     with pytest.raises(IntegrityError, match="newer"):
         open_state(state_url)
 

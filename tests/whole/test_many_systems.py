@@ -65,8 +65,8 @@ key = "employee_number"
 release = ["given_name", "family_name"]
 
 [brakes]
-people = 100000
-percent = 100.0
+people = 500
+percent = 50.0
 
 [[profiles]]
 id = "alla-hus"

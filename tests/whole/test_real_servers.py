@@ -33,7 +33,7 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = folder / "connectors.toml"
     text = file.read_text(encoding="utf-8")
     text = re.sub(r'^initial = ".*"$', "create = true", text, flags=re.MULTILINE)
-    text = text.replace("gaining = { people = 5,", "gaining = { people = 100000,")
+    text = text.replace("gaining = { people = 5,", "gaining = { people = 500,")
     file.write_text(text, encoding="utf-8")
     return folder
 

@@ -54,7 +54,7 @@ release = ["display_name"]
 [brakes]
 people = 3
 percent = 5.0
-gaining = { people = 1000, percent = 100.0 }
+gaining = { people = 500, percent = 50.0 }
 
 [[profiles]]
 id = "alla"
