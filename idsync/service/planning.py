@@ -26,6 +26,7 @@ from idsync.model import (
 )
 from idsync.plan.brake import Direction, Limit, brake
 from idsync.plan.document import EMPTY_LINKS, EMPTY_REFUSALS, Plan, TargetState
+from idsync.plan.exempt import without_exempt
 from idsync.plan.given import Orders, Target, TargetPlan
 from idsync.plan.holdings import Holdings
 from idsync.plan.items import LEDGER, OWNED
@@ -251,6 +252,7 @@ def target_of(config: Config, state: State, name: str) -> Target:
             release=table.release,
             adopt=table.adopt,
             contacted=bool(state.remembered(f"adopted:{name}")),
+            exempt=table.exempt,
             capabilities=adapter.capabilities,
         )
     finally:
@@ -267,11 +269,12 @@ def plan_all(
     """Return what must change in every target that *holdings* names, planned side by side."""
 
     def one(name: str) -> TargetPlan:
-        return plan_target(
+        plan = plan_target(
             known[name].target, desired, holdings[name],
             ledger=known[name].ledger, links=known[name].links,
             orders=orders, now=now, seed=int(now.timestamp()),
         )  # fmt: skip
+        return without_exempt(plan, holdings[name])
 
     with ThreadPoolExecutor(max(1, len(holdings))) as pool:
         return reasoned(list(pool.map(one, holdings)), desired, orders, now)
