@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 
@@ -206,15 +206,14 @@ class _Line:
     def _results(self, target: Target, due: list[tuple[int, Work]]) -> list[Result]:
         if not due:
             return []
+        manner = Manner(look=not self.urgent, budget=self.budget)
         if len(due) == 1:
             [(_, work)] = due
-            manner = Manner(
-                look=not self.urgent, unwanted=lambda: self._unwanted(work), budget=self.budget
-            )
+            manner = replace(manner, unwanted=lambda: self._unwanted(work))
             results = [carry_out_one(target, work.change, work.items, manner)]
         else:
             changes = [(work.change, work.items) for _, work in due]
-            results = carry_out_many(target, changes, self.budget)
+            results = carry_out_many(target, changes, manner)
         with self.counting:
             for result in results:
                 self.silences = self.silences + 1 if result.down else 0

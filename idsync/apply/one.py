@@ -108,23 +108,50 @@ def _looked_at(target: Target, items: pl.DataFrame, manner: Manner) -> Result:
 
 
 def carry_out_many(
-    target: Target, changes: Sequence[tuple[Change, pl.DataFrame]], budget: Budget | None = None
+    target: Target, changes: Sequence[tuple[Change, pl.DataFrame]], manner: Manner = PLAIN
 ) -> list[Result]:
     """Send several changes of different cardholders in one call; see `carry_out_one`.
 
     Where the call as a whole gets no answer, each is carried out by itself: first looked
-    at, and sent again only where it has not happened.
+    at, and sent again only where it has not happened. A table or file is written on a fresh
+    read of the whole, and not looked at before.
     """
+    if manner.look and target.capabilities.wire == "calls":
+        return _those_looked_at(target, changes, manner)
     try:
         outcomes = target.put_many([change for change, _ in changes])
         if len(outcomes) != len(changes):
             raise RuntimeError("as many outcomes as changes")
     except Exception:
-        return [_after_silence(target, change, items, budget) for change, items in changes]
+        return [_after_silence(target, change, items, manner.budget) for change, items in changes]
     return [
-        _known(target, change, items, outcome, budget)
+        _known(target, change, items, outcome, manner.budget)
         for (change, items), outcome in zip(changes, outcomes, strict=True)
     ]
+
+
+def _those_looked_at(
+    target: Target, changes: Sequence[tuple[Change, pl.DataFrame]], manner: Manner
+) -> list[Result]:
+    """Send together what finds everything as planned; the others by themselves."""
+    whole = [_fits_whole(target, items, manner) for _, items in changes]
+    together = [change for change, fits in zip(changes, whole, strict=True) if fits]
+    sent = iter(carry_out_many(target, together, replace(manner, look=False)) if together else ())
+    return [
+        next(sent) if fits else carry_out_one(target, change, items, manner)
+        for (change, items), fits in zip(changes, whole, strict=True)
+    ]
+
+
+def _fits_whole(target: Target, items: pl.DataFrame, manner: Manner) -> bool:
+    key = items["key"][0]
+    try:
+        shown = patiently(lambda: target.read_one(key), manner.budget)
+    except ConnectorError:
+        return False
+    one_per_right = target.capabilities.grants_per_right == "one"
+    fit = still_fitting(items, shown, one_per_right=one_per_right)
+    return fit.due.height == items.height
 
 
 def _after_silence(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +12,7 @@ import polars as pl
 
 from idsync.apply import Done, Work, carry_out, not_sent_again, settle_unknown
 from idsync.config import Config, connect_target
-from idsync.errors import ChangedError, ConfigError
+from idsync.errors import ChangedError, ConfigError, Unavailable
 from idsync.mapping.correlate import People
 from idsync.plan.document import Plan, ordered_changes
 from idsync.service.forgetting import lost_in
@@ -94,7 +95,7 @@ def sync(
         ChangedError: the plan of now is not the approved one.
         Unavailable: another run is at work.
     """
-    with state.run_lock():
+    with _the_only_run(state):
         silent = settle_unknown(state, lambda name: _connect(config, name), clock)
         for name in silent:
             progress(f"{name} does not answer: what it did last is still unknown")
@@ -113,6 +114,21 @@ def sync(
         summary = {name: _counts(one) for name, one in done.items()}
         state.end_run(number, run.outcome, summary, clock())
         return run
+
+
+@contextmanager
+def _the_only_run(state: State) -> Iterator[None]:
+    """Keep every other run out; say who is at work where one is."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(state.run_lock())
+        except Unavailable as error:
+            newest = state.runs(1)
+            if not newest or newest[0]["ended_at"]:
+                raise
+            begun = f"{newest[0]['command']} begun at {newest[0]['started_at'][:19]} UTC"
+            raise Unavailable(f"{error} (it may be the {begun})") from None
+        yield
 
 
 def _counts(done: Done) -> dict[str, Any]:
