@@ -57,6 +57,7 @@ class Frames:
         connection.execute(delete(part).where(part.c.frame == name))
         first = frame.columns[0]
         frame = frame.sort(first, maintain_order=True)
+        named = frame.schema[first] == pl.String  # others are never looked up by it
         for number, start in enumerate(range(0, max(frame.height, 1), PART_ROWS)):
             rows = frame.slice(start, PART_ROWS)
             buffer = io.BytesIO()
@@ -64,7 +65,8 @@ class Frames:
             connection.execute(
                 insert(part).values(
                     frame=name, number=number, rows=rows.height, data=buffer.getvalue(),
-                    low=rows[first].min(), high=rows[first].max(),
+                    low=rows[first].min() if named else None,
+                    high=rows[first].max() if named else None,
                 )
             )  # fmt: skip
 
