@@ -51,6 +51,14 @@ def show_targets(targets: dict[str, Any], *, done: bool) -> None:
 def show_held(held: list[dict[str, Any]]) -> None:
     """Show what waits for a person, and how to let it go."""
     for part in held:
+        if part["scope"] == "clock":
+            say(
+                "HELD: the clock of this machine has gone back, or 45 days ahead, since the last "
+                f"run: nothing that dates decide is done ({part['people']} people). Set it right "
+                "and run again. If it is right, say so with: "
+                f'idsync approve {part["digest"][:12]} --reason "…"'
+            )
+            continue
         say(
             f"HELD: {part['scope']}: {part['people']} people would be {part['direction']} access; "
             f"{part['base']} hold any there now, and the brake lets {part['limit']} through.\n"

@@ -14,6 +14,7 @@ from idsync.apply import Done, Work, carry_out, not_sent_again, settle_unknown
 from idsync.config import Config, connect_target
 from idsync.errors import ChangedError, ConfigError, Unavailable
 from idsync.mapping.correlate import People
+from idsync.plan.clock import SCOPE
 from idsync.plan.document import Plan, ordered_changes
 from idsync.service.forgetting import lost_in
 from idsync.service.planning import LINKS, Look, look
@@ -223,6 +224,8 @@ def remember(config: Config, state: State, seen: Look, now: datetime) -> None:
             if linked.height != known.height:
                 state.frames.save(connection, f"link:{name}", linked)
         state.orders.hold_in(connection, plan.held, plan.used_approvals, now)
+        if not any(part.scope == SCOPE for part in plan.held):
+            state.remember(connection, "clock", now.isoformat())
 
 
 def people_frames(people: People) -> dict[str, pl.DataFrame]:

@@ -25,6 +25,7 @@ from idsync.model import (
     schema,
 )
 from idsync.plan.brake import Direction, Limit, brake
+from idsync.plan.clock import hold_by_clock
 from idsync.plan.document import EMPTY_LINKS, EMPTY_REFUSALS, Plan, TargetState
 from idsync.plan.exempt import without_exempt
 from idsync.plan.given import Orders, Target, TargetPlan
@@ -302,6 +303,11 @@ def assemble(
     items, held, used = brake(
         plans, limits_of(config), config_digest=config.digest, approved=state.orders.approved(now)
     )
+    items, doubted, told = hold_by_clock(
+        items, now, trusted_time(state), state.orders.approved(now)
+    )
+    held = [doubted] if doubted else held  # whoever says the time is right sees the rest after it
+    used += [told] if told else []
     states = {name: TargetState(complete=False, reason=reason) for name, reason in failures.items()}
     for one in plans:
         states[one.target.name] = TargetState(
@@ -321,6 +327,12 @@ def assemble(
         held=tuple(held),
         used_approvals=tuple(used),
     )
+
+
+def trusted_time(state: State) -> datetime | None:
+    """Return when the last run was whose clock was believed; None: there was none."""
+    known = state.remembered("clock")
+    return datetime.fromisoformat(known) if known else None
 
 
 def _named(columns: pl.Schema, tables: list[tuple[str, pl.DataFrame]]) -> pl.DataFrame:
