@@ -70,10 +70,8 @@ def command(config: Path, as_json: bool) -> int:
             f"{one.target}: {one.whose} certificate ends on {one.ends:%Y-%m-%d}, in {one.days} "
             f"days: renew it {one.renew}."
         )
-    say(
-        f"Time-zone data: {zones or 'of a version that it does not tell'}."
-        + (" It may not know today's rules: update the system's tzdata." if old_zones else "")
-    )
+    if old_zones:
+        say(f"The time-zone data is of {zones} and may not know today's rules: update tzdata.")
     return 0 if sound else 4
 
 

@@ -15,7 +15,7 @@ from tests.servers.postgres import Database
 
 pytest_plugins = ("tests.servers.state_fixtures",)
 
-SHORT_KILLS = {True: 4, False: 6}
+SHORT_KILLS = {True: 3, False: 5}
 """At how many steps of each scenario, by whether the state is in a server, the short form kills.
 
 The long form kills at all of them, and before and after calls that only ask, too.

@@ -194,6 +194,7 @@ def somebody(systems: Systems) -> tuple[str, str]:
     raise AssertionError("nobody holds something in all four systems")
 
 
+@pytest.mark.case("D3")
 def test_four_systems_of_different_habits_are_kept_in_step(systems: Systems) -> None:
     first = systems.sync()
     assert first.outcome == "applied", first.document()["problems"]
