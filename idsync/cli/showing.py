@@ -136,7 +136,7 @@ def show_closed(order: int, person: str, closed: list[Closed], zone: ZoneInfo) -
             one.target,
             words.get(one.outcome, one.outcome.upper()),
             one.at.astimezone(zone).strftime("%H:%M:%S"),
-            _remark(one),
+            _remark(one, zone),
         ]
         for one in closed
     ]
@@ -147,6 +147,7 @@ def show_closed(order: int, person: str, closed: list[Closed], zone: ZoneInfo) -
         say("Not every system has confirmed: put that right and run `idsync revoke` again.")
 
 
-def _remark(one: Closed) -> str:
-    locks = f"an offline lock may open for {one.offline_hours} h yet" if one.offline_hours else ""
+def _remark(one: Closed, zone: ZoneInfo) -> str:
+    until = one.open_until.astimezone(zone) if one.open_until else None
+    locks = f"an offline lock may open until {until:%Y-%m-%d %H:%M}" if until else ""
     return " ".join(part for part in (one.reason, locks) if part)

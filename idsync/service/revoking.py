@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import polars as pl
 
@@ -32,6 +32,11 @@ class Closed:
     at: datetime
     reason: str = ""
     offline_hours: int = 0  # how long an offline lock may honour a tag of theirs yet
+
+    @property
+    def open_until(self) -> datetime | None:
+        """Until when an offline lock may let them in yet; None: no lock does."""
+        return self.at + timedelta(hours=self.offline_hours) if self.offline_hours else None
 
     @property
     def shut(self) -> bool:

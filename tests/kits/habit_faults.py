@@ -154,4 +154,5 @@ class RemembersWhatItRead(LocalTarget):
         seen: dict[str, Any] = self.__dict__.setdefault("seen", {})
         if key not in seen:
             seen[key] = super().read_one(key)
-        return seen[key]
+        found: Cardholder | None = seen[key]
+        return found
