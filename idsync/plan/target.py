@@ -206,11 +206,7 @@ class _Stage:
     # ── ownership ───────────────────────────────────────────────────────────────────────
 
     def _owned(self, extra: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Split rows that nobody wants into idsync's own and others'.
-
-        What a local administrator says to have given is theirs, also where idsync has given
-        the very same.
-        """
+        """Split rows that nobody wants into idsync's own and others'; what hands gave is theirs."""
         reason = self.holdings.held["reason"].gather(extra["row"]).fill_null("")
         extra = extra.select("person", "key", "kind", "ref", "begin", "end", "valid_from")
         ours = self.ledger.filter(
