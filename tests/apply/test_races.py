@@ -190,7 +190,7 @@ def test_what_was_given_by_hand_since_the_plan_is_the_hands_own(city: ScimCity) 
     assert city.rights("101") == GIVEN, "what a local administrator gave was taken away"
 
 
-@pytest.mark.case("T13", "C8", "T17")
+@pytest.mark.case("T13", "C8")
 def test_who_was_deleted_by_hand_since_the_plan_is_not_made_again_by_it(city: ScimCity) -> None:
     city.sync()
     city.units["101"] = "Kök"

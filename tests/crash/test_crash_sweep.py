@@ -146,7 +146,7 @@ def sweep(city: Small, scenario: Scenario, *, long: bool) -> int:
     return len(chosen)
 
 
-@pytest.mark.case("J1", "J2", "J14")
+@pytest.mark.case("J1", "J2")
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda one: one.__name__)
 def test_killed_at_any_step_the_next_run_ends_as_without_the_kill(
     small: Small, scenario: Scenario, request: pytest.FixtureRequest
