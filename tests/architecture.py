@@ -53,7 +53,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "zeep": ("targets.onvif",),
     "uhppoted": ("targets.uhppote",),
     "fpdf": ("targets.work",),
-    "cryptography": ("store", "targets.work"),
+    "cryptography": ("store", "targets.work", "http"),  # http reads when a certificate ends
     "defusedxml": ("targets.arx", "targets.file"),
     "tenacity": ("apply",),  # one layer retries
     "click": ("cli",),

@@ -115,6 +115,7 @@ def test_what_two_readers_could_read_differently_is_not_read(
     assert "not with JSON" in str(raised(api(), Unavailable))
 
 
+@pytest.mark.case("T4")
 @pytest.mark.parametrize(
     "media", ["text/plain", "", "application/xml", "application/json; charset=latin-1"]
 )
@@ -136,6 +137,7 @@ def test_whatever_json_can_say_is_read_back(value: Any) -> None:
 # ── patience ────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.case("T6")
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [(None, None), ("7", 7.0), ("0", 0.0), (" 12 ", 12.0), ("315360000", 3600.0), ("soon", None),
@@ -158,6 +160,7 @@ def test_a_wait_that_is_asked_for_stands_on_the_error(
         assert low <= (error.retry_after_s or 0) <= high
 
 
+@pytest.mark.case("T8")
 @pytest.mark.parametrize("how", ["slow head", "slow body"])
 def test_the_deadline_holds_for_an_answer_that_drips(
     fake: FakeScim, api: Callable[..., Api], how: str
@@ -200,11 +203,13 @@ def test_a_connection_that_breaks_is_unavailable_and_the_next_call_works(
 # ── size ────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.case("T8")
 def test_an_answer_larger_than_the_cap_is_not_read(fake: FakeScim, api: Callable[..., Api]) -> None:
     fake.next("GET", "Users", Trouble(200, JSON, b'["' + b"x" * 200_000 + b'"]'))
     assert "larger than 100000 bytes" in str(raised(api(max_bytes=100_000), Unavailable))
 
 
+@pytest.mark.case("T8")
 def test_the_cap_counts_what_comes_out_of_the_packing(
     fake: FakeScim, api: Callable[..., Api]
 ) -> None:
@@ -320,6 +325,7 @@ def test_a_certificate_of_the_ca_file_is_trusted(
         fake.close()
 
 
+@pytest.mark.case("T9")
 @pytest.mark.parametrize(
     ("served", "trusted"), [("right", None), ("right", "other-name"), ("other-name", "other-name")]
 )

@@ -2,6 +2,6 @@
 
 from idsync.apply.carry_out import PATIENCE, Done, Work, carry_out
 from idsync.apply.ending import ASKED
-from idsync.apply.settle import settle_unknown
+from idsync.apply.settle import not_sent_again, settle_unknown
 
-__all__ = ["ASKED", "PATIENCE", "Done", "Work", "carry_out", "settle_unknown"]
+__all__ = ["ASKED", "PATIENCE", "Done", "Work", "carry_out", "not_sent_again", "settle_unknown"]

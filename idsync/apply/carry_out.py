@@ -5,16 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 
 import polars as pl
 
 from idsync.apply.ending import ASKED
-from idsync.apply.one import Result, carry_out_many, carry_out_one
+from idsync.apply.one import Manner, Result, carry_out_many, carry_out_one
 from idsync.apply.pace import pace_of
 from idsync.apply.readback import gives
+from idsync.apply.retry import Budget
 from idsync.errors import IdsyncError, IntegrityError, NoRoom
 from idsync.model import Change, Outcome
 from idsync.store import State
@@ -47,7 +48,6 @@ class Done:
     down: bool = False
     reason: str = ""  # why the target could not be worked with at all
     problems: list[tuple[str, str]] = field(default_factory=list)  # person id, reason
-    close_again: list[str] = field(default_factory=list)  # revoked while they were written
 
 
 def carry_out(
@@ -60,13 +60,18 @@ def carry_out(
     *,
     urgent: bool = False,
     limits: Mapping[str, float | None] | None = None,
+    close_again: Callable[[str, str], str] = lambda _target, _person: "",
 ) -> dict[str, Done]:
     """Carry *work* out and return what became of it, by target.
 
-    What is *urgent* (a revocation) uses its reserved share of what a vendor allows; *limits*
-    are calls a second by target, where they are not to be those of its profile. Work on
-    one target goes out in the order given, over as many connections as the target allows,
-    one change a cardholder. Targets do not wait for each other.
+    What is *urgent* (a revocation) uses its reserved share of what a vendor allows, and is
+    planned on what was read just before; everything else looks at each record once more,
+    and leaves alone what somebody changed there meanwhile. *limits* are calls a second by
+    target, where they are not to be those of its profile. *close_again* (target, person) is
+    called at once for somebody who was revoked while something was given to them, and
+    returns why they are not closed there, or "". Work on one target goes out in the order
+    given, over as many connections as the target allows, one change a cardholder. Targets
+    do not wait for each other.
     """
     queues: dict[str, list[Work]] = {}
     for one in work:
@@ -77,7 +82,7 @@ def carry_out(
         lines: dict[Future[Done], _Line] = {}
         for name, queue in queues.items():
             limit = (limits or {}).get(name)
-            line = _Line(run, name, connect, state, clock, progress, urgent, limit)
+            line = _Line(run, name, connect, state, clock, progress, urgent, limit, close_again)
             lines[pool.submit(line.work_off, queue)] = line
         return {lines[ended].name: _ended(lines[ended], ended) for ended in as_completed(lines)}
 
@@ -110,6 +115,7 @@ class _Line:
         progress: Callable[[int], None],
         urgent: bool,
         limit: float | None,
+        close_again: Callable[[str, str], str],
     ) -> None:
         self.run = run
         self.urgent = urgent
@@ -119,6 +125,9 @@ class _Line:
         self.state = state
         self.clock = clock
         self.progress = progress
+        self.close_again = close_again
+        self.budget = None if urgent else Budget()
+        self.counting = threading.Lock()
         self.own = threading.local()
         self.targets: list[Target] = []
         self.silences = 0
@@ -173,52 +182,72 @@ class _Line:
         known = list(zip(numbers, batch, strict=True))
         size = max(1, self._target().capabilities.batch)
         calls = [known[start : start + size] for start in range(0, len(known), size)]
-        for results in pool.map(self._call, calls):
-            for number, work, result in results:
-                self._count(work, result)
-                outcome, standing = result.outcome, result.standing
-                self.state.journal.settle_part(number, outcome, standing, self.clock())
-                self.progress(1)
+        list(pool.map(self._call, calls))
 
-    def _call(self, asked: list[tuple[int, Work]]) -> list[tuple[int, Work, Result]]:
-        """Send what one call carries, and find out what became of each."""
-        unsent = {number: self._unsent(work) for number, work in asked}
-        due = [one for one in asked if unsent[one[0]] is None]
-        sent = dict(zip((number for number, _ in due), self._results(due), strict=True))
-        return [(number, work, unsent[number] or sent[number]) for number, work in asked]
-
-    def _unsent(self, work: Work) -> Result | None:
-        """Why *work* is not sent after all; None: it is."""
-        reason = ""
-        if self.silences >= PATIENCE:
-            reason = "not sent: the system does not answer"
-        elif ASKED.is_set():
-            reason = "not sent: the run was asked to end"
-        elif gives(work.items) and self.state.orders.is_revoked(work.person_id):
-            reason = "not sent: revoked in the meantime"
-        if not reason:
-            return None
-        outcome = Outcome(status="refused", reason=reason)
-        down = self.silences >= PATIENCE or ASKED.is_set()
-        return Result(outcome=outcome, standing=work.items.clear(), down=down, sent=False)
-
-    def _results(self, due: list[tuple[int, Work]]) -> list[Result]:
-        if not due:
-            return []
+    def _call(self, asked: list[tuple[int, Work]]) -> None:
+        """Send what one call carries, find out what became of each, and write it down."""
         target = self._target()
         rate = self.limit or target.capabilities.calls_per_second
         pace_of(self.name, rate).wait(urgent=self.urgent)
+        unsent = {number: self._unsent(work) for number, work in asked}
+        due = [one for one in asked if unsent[one[0]] is None]
+        sent = dict(zip((number for number, _ in due), self._results(target, due), strict=True))
+        for number, work in asked:
+            result = unsent[number] or sent[number]
+            outcome, standing = result.outcome, result.standing
+            self.state.journal.settle_part(number, outcome, standing, self.clock())
+            with self.counting:
+                self._count(work, result)
+                self.progress(1)
+            if result.sent and self._revoked(work):
+                self._close(work.person_id)
+
+    def _unsent(self, work: Work) -> Result | None:
+        """Why *work* is not sent after all; None: it is."""
+        down = self.silences >= PATIENCE or ASKED.is_set()
+        reason = "" if down else self._unwanted(work)
+        if down:
+            asked = ASKED.is_set()
+            why = "the run was asked to end" if asked else "the system does not answer"
+            reason = f"not sent: {why}"
+        if not reason:
+            return None
+        outcome = Outcome(status="refused", reason=reason)
+        return Result(outcome=outcome, standing=work.items.clear(), down=down, sent=False)
+
+    def _unwanted(self, work: Work) -> str:
+        return "not sent: revoked in the meantime" if self._revoked(work) else ""
+
+    def _revoked(self, work: Work) -> bool:
+        """Whether *work* gives something to somebody who is revoked by now."""
+        return gives(work.items) and self.state.orders.is_revoked(work.person_id)
+
+    def _close(self, person_id: str) -> None:
+        """Let an order have the last word that came while something was given: at once.
+
+        What was given stands in the ledger by now, so that it is known as idsync's own.
+        """
+        reason = self.close_again(self.name, person_id)
+        if reason:
+            with self.counting:
+                self.done.unknown += 1
+                self.done.problems.append((person_id, reason))
+
+    def _results(self, target: Target, due: list[tuple[int, Work]]) -> list[Result]:
+        if not due:
+            return []
+        manner = Manner(look=not self.urgent, budget=self.budget)
         if len(due) == 1:
             [(_, work)] = due
-            results = [carry_out_one(target, work.change, work.items)]
+            manner = replace(manner, unwanted=lambda: self._unwanted(work))
+            results = [carry_out_one(target, work.change, work.items, manner)]
         else:
-            results = carry_out_many(target, [(work.change, work.items) for _, work in due])
-        for (_, work), result in zip(due, results, strict=True):
-            self.silences = self.silences + 1 if result.down else 0
-            self.silence = result.outcome.reason if result.down else self.silence
-            # an order that came while this was under way has the last word
-            if gives(work.items) and self.state.orders.is_revoked(work.person_id):
-                self.done.close_again.append(work.person_id)
+            changes = [(work.change, work.items) for _, work in due]
+            results = carry_out_many(target, changes, manner)
+        with self.counting:
+            for result in results:
+                self.silences = self.silences + 1 if result.down else 0
+                self.silence = result.outcome.reason if result.down else self.silence
         return results
 
     def _count(self, work: Work, result: Result) -> None:

@@ -9,14 +9,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import polars as pl
 
+from idsync.apply.one import UNSEEN
 from idsync.apply.readback import achieved, left
 from idsync.apply.retry import patiently
 from idsync.errors import ConfigError, ConnectorError
 from idsync.model import Cardholder, Outcome
+from idsync.plan.items import ITEMS
 from idsync.store import Operation, State
 from idsync.targets import Target
 
@@ -64,14 +66,19 @@ def _settle_at(
             return str(error)
         if batch is None:
             return ""
-        found = [_known(operation, shown) for operation, shown in batch]
-        state.journal.settle_parts([one for one in found if one is not None], clock())
+        settles_s, shown = batch
+        now = clock()
+        found = [_known(operation, holder, settles_s, now) for operation, holder in shown]
+        state.journal.settle_parts([one for one in found if one is not None], now)
 
 
 def _shown(
     name: str, operations: list[Operation], connect: Connect
-) -> Iterator[list[tuple[Operation, Cardholder | None]]]:
-    """Yield the operations with what their target shows of the cardholder, some at a time."""
+) -> Iterator[tuple[float, list[tuple[Operation, Cardholder | None]]]]:
+    """Yield the operations with what their target shows of the cardholder, some at a time.
+
+    With them goes after how many seconds the target shows what it has done.
+    """
     own = threading.local()
     opened: list[Target] = []
 
@@ -92,11 +99,10 @@ def _shown(
         with ThreadPoolExecutor(lanes) as pool:
             for start in range(0, len(operations), TOGETHER):
                 batch = operations[start : start + TOGETHER]
-                known = [everybody.get(one.items["key"][0]) for one in batch]
-                if everybody:
-                    yield list(zip(batch, known, strict=True))
-                else:
-                    yield list(zip(batch, pool.map(asked, batch), strict=True))
+                shown = [everybody.get(one.items["key"][0]) for one in batch]
+                if not everybody:
+                    shown = list(pool.map(asked, batch))
+                yield target().capabilities.settles_s, list(zip(batch, shown, strict=True))
     finally:
         for one in opened:
             one.close()
@@ -109,7 +115,9 @@ def _everybody(target: Target) -> dict[str, Cardholder]:
     return found if len(found) == len(read) else {}
 
 
-def _known(operation: Operation, shown: Cardholder | None) -> Settled | None:
+def _known(
+    operation: Operation, shown: Cardholder | None, settles_s: float, now: datetime
+) -> Settled | None:
     """Return what became of *operation*; None where that is what was known already."""
     number, items = operation.id, operation.items
     if shown is not None and shown.pending:
@@ -122,5 +130,37 @@ def _known(operation: Operation, shown: Cardholder | None) -> Settled | None:
         return number, Outcome(status="refused", reason=shown.amiss), left(items, shown)
     if achieved(items, shown).height == items.height:
         return number, Outcome(status="confirmed", reason="seen afterwards"), items
+    if may_show_yet(operation, settles_s, now):
+        return None
     reason = "seen afterwards not to have happened as a whole"
     return number, Outcome(status="refused", reason=reason), left(items, shown)
+
+
+def may_show_yet(operation: Operation, settles_s: float, now: datetime) -> bool:
+    """Whether a system that shows late may show *operation* yet: it has said it is done."""
+    if operation.reason != UNSEEN:
+        return False
+    return now - datetime.fromisoformat(operation.intent_at) < timedelta(seconds=settles_s)
+
+
+SAID = ["key", "part", "kind", "ref"]
+DONE = [*SAID, "was", "shall", "from_before", "to_before", "from_after", "to_after", "value_after"]
+
+
+def not_sent_again(
+    state: State, name: str, items: pl.DataFrame, settles_s: float, now: datetime
+) -> pl.DataFrame:
+    """Return *items* of one target without what was sent so lately that it need not show yet.
+
+    A system that shows late would be given everything twice. A revocation is sent again:
+    that does no harm, and is never waited with.
+    """
+    if not settles_s or items.is_empty():
+        return items
+    lately = state.journal.since(name, now - timedelta(seconds=settles_s))
+    sent = [one.items for one in lately if one.state != "refused"]
+    last = pl.concat([pl.DataFrame(schema=ITEMS), *sent]).unique(
+        SAID, keep="last", maintain_order=True
+    )
+    waiting = items.filter(~pl.col("confirmed")).join(last, on=DONE, how="semi", nulls_equal=True)
+    return items.join(waiting, on=DONE, how="anti", nulls_equal=True, maintain_order="left")

@@ -27,6 +27,7 @@ def command(config: Path, as_json: bool) -> int:
     from idsync.service.planning import read_targets
     from idsync.service.reaching import capabilities_of, reach_targets
     from idsync.service.reading import read_sources
+    from idsync.service.warning import endings, zone_data, zone_data_is_old
 
     progress = Progress(quiet=as_json)
     with opened(config, create=False) as (checked, state):
@@ -34,17 +35,22 @@ def command(config: Path, as_json: bool) -> int:
         refused = reach_targets(checked, progress)
         holdings, failures = read_targets(checked, progress, leave=refused)
         failures |= refused
+        ending = endings(checked, clock())
         progress.end()
         able = {name: asdict(capabilities_of(table)) for name, table in checked.targets.items()}
     held = {
         name: holdings[name].cardholders.height if name in holdings else 0
         for name in checked.targets
     }
+    zones = zone_data()
+    old_zones = zone_data_is_old(zones, clock())
     sound = not failures and all(read.state.complete for read in reads.values())
     if as_json:
         print_json(
             {
                 "format": "idsync.check/1", "ok": sound,
+                "time_zones": {"version": zones, "old": old_zones},
+                "certificates": [{**asdict(one), "ends": one.ends.isoformat()} for one in ending],
                 "sources": {name: asdict(read.state) for name, read in reads.items()},
                 "targets": {
                     name: {
@@ -59,6 +65,13 @@ def command(config: Path, as_json: bool) -> int:
     profiles, rules = len(checked.profiles), len(checked.rules)
     say(f"{config}: {profiles} profiles, {rules} rules; the configuration is sound.")
     _show(checked, reads, held, able, failures)
+    for one in ending:
+        say(
+            f"{one.target}: {one.whose} certificate ends on {one.ends:%Y-%m-%d}, in {one.days} "
+            f"days: renew it {one.renew}."
+        )
+    if old_zones:
+        say(f"The time-zone data is of {zones} and may not know today's rules: update tzdata.")
     return 0 if sound else 4
 
 

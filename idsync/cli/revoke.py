@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +15,9 @@ from idsync.cli.console import (
     reason_options,
 )
 from idsync.cli.ending import ending_when_asked
+
+if TYPE_CHECKING:
+    from idsync.service.revoking import Closed
 
 
 @click.command()
@@ -45,9 +49,14 @@ def command(person: str, reason: str, by: str | None, config: Path, as_json: boo
                 {
                     "format": "idsync.revocation/1", "order": order.id, "person": found,
                     "accepted": order.ordered_at, "confirmed": sure,
-                    "targets": [{**one.__dict__, "at": one.at.isoformat()} for one in closed],
+                    "targets": [_told(one) for one in closed],
                 }
             )  # fmt: skip
         else:
             show_closed(order.id, found, closed, checked.idsync.timezone)
         return 0 if sure else 1
+
+
+def _told(one: Closed) -> dict[str, Any]:
+    until = one.open_until.isoformat() if one.open_until else None
+    return {**one.__dict__, "at": one.at.isoformat(), "open_until": until}

@@ -94,6 +94,14 @@ def show_held(held: list[dict[str, Any]], now: datetime) -> None:
     """Show what waits for a person, and how to let it go."""
     for told in held:
         part = aged(told, now)
+        if part["scope"] == "clock":
+            say(
+                "HELD: the clock of this machine has gone back, or 45 days ahead, since the last "
+                f"run: nothing that dates decide is done ({part['people']} people). Set it right "
+                "and run again. If it is right, say so with: "
+                f'idsync approve {part["digest"][:12]} --reason "…"'
+            )
+            continue
         say(
             f"HELD{waits_since(part)}: {part['scope']}: {part['people']} people would be "
             f"{part['direction']} access; {limit_words(part)}.\n"
@@ -174,7 +182,7 @@ def show_closed(order: int, person: str, closed: list[Closed], zone: ZoneInfo) -
             one.target,
             words.get(one.outcome, one.outcome.upper()),
             one.at.astimezone(zone).strftime("%H:%M:%S"),
-            _remark(one),
+            _remark(one, zone),
         ]
         for one in closed
     ]
@@ -185,6 +193,7 @@ def show_closed(order: int, person: str, closed: list[Closed], zone: ZoneInfo) -
         say("Not every system has confirmed: put that right and run `idsync revoke` again.")
 
 
-def _remark(one: Closed) -> str:
-    locks = f"an offline lock may open for {one.offline_hours} h yet" if one.offline_hours else ""
+def _remark(one: Closed, zone: ZoneInfo) -> str:
+    until = one.open_until.astimezone(zone) if one.open_until else None
+    locks = f"an offline lock may open until {until:%Y-%m-%d %H:%M}" if until else ""
     return " ".join(part for part in (one.reason, locks) if part)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
@@ -26,7 +27,10 @@ def connect_source(config: SourceConfig) -> Source:
 
 def connect_target(config: TargetConfig) -> Target:
     """Return the connector of *config*. Nothing is contacted before its first call."""
-    return cast("Target", adapter("targets", config.type)(config.settings))
+    made = cast("Target", adapter("targets", config.type)(config.settings))
+    if config.settles_s is not None:  # what is known of this system counts, not of its kind
+        made.capabilities = replace(made.capabilities, settles_s=config.settles_s)
+    return made
 
 
 def adapter(side: Side, kind: str) -> type[Any]:

@@ -114,6 +114,8 @@ def _targets(
                     release=target.release,
                     adopt=target.adopt,
                     calls_per_second=target.calls_per_second,
+                    settles_s=target.settles_s,
+                    exempt=target.exempt,
                     settings=settings,
                 ),
             )
@@ -188,6 +190,7 @@ def _digest(
         "correlation": file.correlation.model_dump(mode="json"),
         "targets": {
             name: {"key": target.key, "release": target.release, "adopt": target.adopt}
+            | ({"exempt": target.exempt} if target.exempt else {})
             for name, target in targets.items()
         },
         "brakes": file.brakes.model_dump(mode="json"),

@@ -42,6 +42,8 @@ class TargetConfig:
     adopt: Literal["nothing", "matching"]
     settings: Settings
     calls_per_second: float | None = None
+    settles_s: float | None = None
+    exempt: tuple[str, ...] = ()  # keys that nothing is ever written to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +51,7 @@ class Config:
     """A configuration in which every name points to something.
 
     `digest` (SHA-256, hexadecimal) is of all that decides who gets what: correlation,
-    each target's key, release and adopt, brakes, profiles and rules. Remarks, the order
+    each target's key, release, adopt and exempt, brakes, profiles and rules. Remarks, the order
     of keys and defaults that are written out do not change it.
     """
 

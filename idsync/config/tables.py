@@ -151,6 +151,8 @@ class TargetTable(Settings):
     release: tuple[Annotated[str, _one_of(*ATTRIBUTES)], ...] = ()
     adopt: Literal["nothing", "matching"] = "nothing"
     calls_per_second: Annotated[float, Field(gt=0)] | None = None
+    settles_s: Annotated[float, Field(ge=0, le=3600)] | None = None
+    exempt: tuple[Text, ...] = ()
 
 
 class Count(Settings):

@@ -16,6 +16,7 @@ class Target:
     key: the person attribute that is the correlation key there ("id": idsync's own).
     adopt: "matching" where grants found at first contact that equal the rules' become ours.
     contacted: whether idsync has taken stock of the target before.
+    exempt: keys and card numbers of cardholders that nothing is ever written to.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Target:
     adopt: str
     contacted: bool
     capabilities: Capabilities
+    exempt: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

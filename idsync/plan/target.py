@@ -206,7 +206,8 @@ class _Stage:
     # ── ownership ───────────────────────────────────────────────────────────────────────
 
     def _owned(self, extra: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Split rows that nobody wants into idsync's own and others'."""
+        """Split rows that nobody wants into idsync's own and others'; what hands gave is theirs."""
+        reason = self.holdings.held["reason"].gather(extra["row"]).fill_null("")
         extra = extra.select("person", "key", "kind", "ref", "begin", "end", "valid_from")
         ours = self.ledger.filter(
             pl.col("key").is_in(extra["key"].unique().implode()) & (pl.col("kind") != "block")
@@ -217,9 +218,11 @@ class _Stage:
             end=pl.col("valid_to").to_physical(),
         )  # fmt: skip
         identity = ["key", "kind", "ref", "valid_from", "end"]
+        by_hand = extra.filter(reason == "manual")
+        extra = extra.filter(reason != "manual")
         mine = extra.join(ours, on=identity, how="semi", nulls_equal=True)
         others = extra.join(ours, on=identity, how="anti", nulls_equal=True)
-        return mine, others
+        return mine, pl.concat([others, by_hand])
 
     def _adoption(self, actual: pl.DataFrame, extra: pl.DataFrame) -> tuple[pl.DataFrame, int]:
         """At first contact: grants that equal what the rules give, and how many they are."""

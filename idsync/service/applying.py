@@ -9,20 +9,23 @@ from typing import Any
 
 import polars as pl
 
-from idsync.apply import Done, Work, carry_out, settle_unknown
+from idsync.apply import Done, Work, carry_out, not_sent_again, settle_unknown
 from idsync.config import Config, connect_target
 from idsync.errors import ChangedError, ConfigError
 from idsync.mapping.correlate import People
 from idsync.plan.brake import HeldPart
+from idsync.plan.clock import SCOPE
 from idsync.plan.document import Plan, ordered_changes
 from idsync.service.absences import doubted_parts
 from idsync.service.auditing import attend
 from idsync.service.braking import held_people, scopes_text
+from idsync.service.forgetting import lost_in
 from idsync.service.history import LOCAL, OWN, seen_locally
 from idsync.service.keeping import keep_reads
 from idsync.service.looking import Look, look
 from idsync.service.planning import LINKS
 from idsync.service.pursuing import pursue
+from idsync.service.reaching import capabilities_of
 from idsync.service.reading import Progress
 from idsync.service.retaining import retain
 from idsync.service.revoking import close_person
@@ -134,10 +137,7 @@ def sync(
 
 
 def _counts(done: Done) -> dict[str, Any]:
-    counts = asdict(done)
-    return {
-        name: value for name, value in counts.items() if name not in ("problems", "close_again")
-    }
+    return {name: value for name, value in asdict(done).items() if name != "problems"}
 
 
 def limits_of_calls(config: Config) -> dict[str, float | None]:
@@ -159,7 +159,7 @@ def _carry_out(
 ) -> dict[str, Done]:
     work = [
         Work(target=target, person_id=person, change=change, items=items)
-        for target, person, change, items in ordered_changes(plan.go)
+        for target, person, change, items in ordered_changes(_due_now(config, state, plan))
     ]
     sent = 0
 
@@ -168,14 +168,28 @@ def _carry_out(
         sent += count
         step(sent, len(work))
 
-    done = carry_out(
+    def close_again(name: str, person: str) -> str:
+        [closed] = close_person(config, state, person, number, clock, names=[name])
+        return "" if closed.shut else f"revoked while it was written, and {closed.outcome}"
+
+    return carry_out(
         number, work, lambda name: _connect(config, name), state, clock, progressed,
-        limits=limits_of_calls(config),
+        limits=limits_of_calls(config), close_again=close_again,
     )  # fmt: skip
-    for one in done.values():
-        for person in one.close_again:
-            close_person(config, state, person, number, clock)
-    return done
+
+
+def _due_now(config: Config, state: State, plan: Plan) -> pl.DataFrame:
+    """What goes now: of a system that shows late, nothing that was sent a moment ago."""
+    go = plan.go
+    late = {name: capabilities_of(config.targets[name]).settles_s for name in go["target"].unique()}
+    return (
+        pl.concat(
+            not_sent_again(state, name, go.filter(pl.col("target") == name), settles_s, clock())
+            for name, settles_s in late.items()
+        )
+        if any(late.values())
+        else go
+    )
 
 
 def remember(config: Config, state: State, seen: Look, now: datetime) -> None:
@@ -194,6 +208,9 @@ def remember(config: Config, state: State, seen: Look, now: datetime) -> None:
         for name, target in plan.targets.items():
             if not target.complete:
                 continue
+            gone = lost_in(config, state, name, seen.holdings[name], now)
+            if gone.height:
+                state.journal.forget(connection, name, gone)
             mine = pl.col("target") == name
             if config.targets[name].adopt == "matching" and not state.remembered(f"adopted:{name}"):
                 state.journal.adopt(connection, name, plan.adopt.filter(mine))
@@ -217,6 +234,8 @@ def remember(config: Config, state: State, seen: Look, now: datetime) -> None:
                 state.frames.save(connection, f"local:{name}", local)
         state.frames.save(connection, "held", held_people(plan))
         state.remember(connection, "scopes", scopes_text(plan))
+        if not any(part.scope == SCOPE for part in plan.held):
+            state.remember(connection, "clock", now.isoformat())
         state.orders.hold_in(connection, parts, plan.used_approvals, now)
         state.audit.append(connection, [*_decided(parts, plan.used_approvals), *adopted], now)
 

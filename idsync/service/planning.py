@@ -24,7 +24,9 @@ from idsync.model import (
     TrainingCompletion,
     schema,
 )
+from idsync.plan.clock import hold_by_clock
 from idsync.plan.document import EMPTY_LINKS, EMPTY_REFUSALS, Plan, TargetState
+from idsync.plan.exempt import without_exempt
 from idsync.plan.given import Orders, Target, TargetPlan
 from idsync.plan.holdings import Holdings
 from idsync.plan.items import LEDGER, OWNED
@@ -207,6 +209,7 @@ def target_of(config: Config, state: State, name: str) -> Target:
             release=table.release,
             adopt=table.adopt,
             contacted=bool(state.remembered(f"adopted:{name}")),
+            exempt=table.exempt,
             capabilities=adapter.capabilities,
         )
     finally:
@@ -223,11 +226,12 @@ def plan_all(
     """Return what must change in every target that *holdings* names, planned side by side."""
 
     def one(name: str) -> TargetPlan:
-        return plan_target(
+        plan = plan_target(
             known[name].target, desired, holdings[name],
             ledger=known[name].ledger, links=known[name].links,
             orders=orders, now=now, seed=int(now.timestamp()),
         )  # fmt: skip
+        return without_exempt(plan, holdings[name])
 
     with ThreadPoolExecutor(max(1, len(holdings))) as pool:
         return reasoned(list(pool.map(one, holdings)), desired, orders, now)
@@ -248,6 +252,11 @@ def assemble(
     *holdings* tell who is left of a profile with a floor.
     """
     braked = held_back(config, state, plans, holdings, now)
+    items, doubted, told = hold_by_clock(
+        braked.items, now, trusted_time(state), state.orders.approved(now)
+    )
+    # whoever says that the time is right sees the rest after it
+    held = (doubted,) if doubted else braked.held
     states = {name: TargetState(complete=False, reason=reason) for name, reason in failures.items()}
     for one in plans:
         states[one.target.name] = TargetState(
@@ -260,14 +269,24 @@ def assemble(
         config_digest=config.digest,
         sources={name: read.state for name, read in reads.items()},
         targets={name: states[name] for name in config.targets},
-        items=braked.items,
+        items=items,
         adopt=pl.concat([pl.DataFrame(schema=LEDGER), *(one.adopt for one in plans)]),
         links=_named(EMPTY_LINKS, [(one.target.name, one.links) for one in plans]),
         refusals=_named(EMPTY_REFUSALS, [(one.target.name, one.refusals) for one in plans]),
-        held=braked.held,
-        used_approvals=(*braked.used, *(one for read in reads.values() for one in read.used)),
+        held=held,
+        used_approvals=(
+            *braked.used,
+            *([told] if told else []),
+            *(one for read in reads.values() for one in read.used),
+        ),
         scopes=braked.scopes,
     )
+
+
+def trusted_time(state: State) -> datetime | None:
+    """Return when the last run was whose clock was believed; None: there was none."""
+    known = state.remembered("clock")
+    return datetime.fromisoformat(known) if known else None
 
 
 def _named(columns: pl.Schema, tables: list[tuple[str, pl.DataFrame]]) -> pl.DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import polars as pl
 
@@ -40,11 +40,27 @@ class Closed:
     reason: str = ""
     offline_hours: int = 0  # how long an offline lock may honour a tag of theirs yet
 
+    @property
+    def open_until(self) -> datetime | None:
+        """Until when an offline lock may let them in yet; None: no lock does."""
+        return self.at + timedelta(hours=self.offline_hours) if self.offline_hours else None
+
+    @property
+    def shut(self) -> bool:
+        """Whether nothing is left to do: it is seen, or asked and answered later."""
+        return self.outcome in ("confirmed", "nothing", "submitted")
+
 
 def close_person(
-    config: Config, state: State, person_id: str, run: int, clock: Callable[[], datetime]
+    config: Config,
+    state: State,
+    person_id: str,
+    run: int,
+    clock: Callable[[], datetime],
+    *,
+    names: Sequence[str] | None = None,
 ) -> list[Closed]:
-    """Bring one person in every target to where orders and rules want them, and look.
+    """Bring one person in every target (or those of *names*) to where orders and rules want them.
 
     The order stands in the state before this is called; each target is planned and
     written by the same line as every run, for this one person, side by side.
@@ -55,8 +71,9 @@ def close_person(
     def one(name: str) -> Closed:
         return close_in(config, state, people, mine, name, person_id, run, clock)
 
-    with ThreadPoolExecutor(max(1, len(config.targets))) as pool:
-        return list(pool.map(one, config.targets))
+    asked = list(config.targets) if names is None else list(names)
+    with ThreadPoolExecutor(max(1, len(asked))) as pool:
+        return list(pool.map(one, asked))
 
 
 def orders_on(state: State, people: People, person_id: str) -> Orders:

@@ -61,11 +61,13 @@ class Frames:
         connection.execute(delete(part).where(part.c.frame == name))
         first = frame.columns[0]
         frame = frame.sort(first, maintain_order=True)
+        named = frame.schema[first] == pl.String  # others are never looked up by it
         for number, start in enumerate(range(0, max(frame.height, 1), PART_ROWS)):
             rows = frame.slice(start, PART_ROWS)
             buffer = io.BytesIO()
             _coded(rows).write_ipc(buffer, compression="lz4", compat_level=COMPACT)
-            values = part_values(name, number, rows.height, rows[first], buffer.getvalue())
+            ends = rows[first] if named else rows[first].clear()
+            values = part_values(name, number, rows.height, ends, buffer.getvalue())
             connection.execute(insert(part).values(values))
 
     def _read(

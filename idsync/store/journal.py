@@ -127,6 +127,16 @@ class Journal:
         with self._engine.connect().execution_options(reads=True) as connection:
             return [_operation(row) for row in connection.execute(query)]
 
+    def since(self, target: str, instant: datetime) -> list[Operation]:
+        """Return the operations on *target* that were intended after *instant*, oldest first."""
+        query = (
+            journal.select()
+            .where(journal.c.target == target, journal.c.intent_at > instant.isoformat())
+            .order_by(journal.c.id)
+        )
+        with self._engine.connect().execution_options(reads=True) as connection:
+            return [_operation(row) for row in connection.execute(query)]
+
     def ledger(self, target: str, columns: pl.Schema = LEDGER) -> pl.DataFrame:
         """Return what is idsync's own in *target*: *columns* of LEDGER."""
         query = (
@@ -211,6 +221,13 @@ class Journal:
         at = pl.col("at").str.to_datetime("%+", time_unit="us", time_zone="UTC")
         whose = ["target", "direction", "person_id"]
         return pl.concat(each).with_columns(at).group_by(whose).agg(pl.col("at").max())
+
+    def forget(self, connection: Connection, target: str, rows: pl.DataFrame) -> None:
+        """Take *rows* (of LEDGER) out of what is summed up: they are idsync's own no longer."""
+        identity = ["key", "kind", "ref", "valid_from", "valid_to"]
+        known = self._frames.load(f"ledger:{target}", LEDGER)
+        kept = known.join(rows, on=identity, how="anti", nulls_equal=True)
+        self._frames.save(connection, f"ledger:{target}", kept)
 
     def states(self, numbers: Iterable[int]) -> list[str]:
         """Return the states of the operations *numbers*, in no order."""

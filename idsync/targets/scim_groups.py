@@ -57,6 +57,10 @@ def _is_group(member: Record) -> bool:
     return text_at(member, ("type",)).lower() == "group"
 
 
+_turns: defaultdict[tuple[str, str], threading.Lock] = defaultdict(threading.Lock)
+"""One a group of a service, for all connections of this process: each lane has its own."""
+
+
 class Groups:
     """The memberships of one service."""
 
@@ -67,7 +71,6 @@ class Groups:
         self._removal_seen = False
         self._filter_seen: bool | None = None
         self._trying = threading.Lock()
-        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     # ── read ────────────────────────────────────────────────────────────────────────────
 
@@ -256,9 +259,14 @@ class Groups:
         if wanted:
             adding = {"op": "add", "path": "members", "value": [{"value": user_id}]}
             return self._service.patch("Groups", group, [adding], match=match)
-        if not self._removal_seen:
-            return self._watched(group, user_id, match=match)
-        return self._service.patch("Groups", group, [self._taking(user_id)], match=match)
+        # one after the other: what others take out at once would look like one removal
+        with self._turn(group["id"]):
+            if not self._removal_seen:
+                return self._watched(group, user_id, match=match)
+            return self._service.patch("Groups", group, [self._taking(user_id)], match=match)
+
+    def _turn(self, group_id: str) -> threading.Lock:
+        return _turns[self._service.api.url, group_id]
 
     def _taking(self, user_id: str) -> Record:
         if self._removal == "value":
@@ -292,7 +300,7 @@ class Groups:
 
     def _rewrite(self, group_id: str, user_id: str, *, wanted: bool) -> Answer:
         """Read the group, change its members and PUT it, one thread at a time for each group."""
-        with self._locks[group_id]:
+        with self._turn(group_id):
             group = self._service.get("Groups", group_id)
             if group is not None and "members" not in group:
                 # A whole list is about to be written: be sure that it was not just left out.

@@ -7,7 +7,10 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
+import polars as pl
+
 from idsync.model import Cardholder, Credential, Grant
+from idsync.plan.items import INSTANT, items
 from idsync.targets import Target
 
 AWKWARD_KEYS = (
@@ -59,6 +62,17 @@ def fitting(target: Target, values: dict[str, Any]) -> dict[str, Any]:
 def holding(cardholder: Cardholder, *rights: str) -> Cardholder:
     """Return *cardholder* with exactly these rights, without dates."""
     return replace(cardholder, grants=tuple(Grant(ref=right) for right in rights))
+
+
+def giving(key: str, grant: Grant) -> pl.DataFrame:
+    """Return the item of a plan that gives *grant* to the cardholder with this key."""
+    row = pl.DataFrame({"person_id": ["kit"], "key": [key], "because": ["the kit"]}).with_columns(
+        from_after=pl.lit(grant.valid_from, INSTANT), to_after=pl.lit(grant.valid_to, INSTANT)
+    )
+    return items(
+        row, target="kit", part="grant", kind=grant.kind, ref=grant.ref, was=False, shall=True,
+        effect="gaining", confirmed=False, creates=False,
+    )  # fmt: skip
 
 
 def only(target: Target, key: str | None) -> Cardholder:

@@ -21,11 +21,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from idsync.apply.one import Manner, carry_out_one
 from idsync.errors import Incomplete, Refused, Unavailable
 from idsync.model import Cardholder, Change, Credential, Grant
+from idsync.plan.document import change_of
 from idsync.targets import Target
 from idsync.testing.cardholders import (
     fitting,
+    giving,
     held,
     holding,
     only,
@@ -176,6 +179,23 @@ class HabitContract(TargetKit):
             raise AssertionError(f"{name}: the system was too busy, and nobody was told")
         self._put(target, before, holding(before, rights[1]))
         assert refs(only(target, before.key)) == {rights[1]}, "after a storm, not as put"
+
+    # ── hands on the same record ────────────────────────────────────────────────────────
+
+    def test_a_hand_that_was_quicker_is_seen_before_the_write(
+        self, target: Target, stranger: Stranger, rights: tuple[str, ...]
+    ) -> None:
+        before = self._given(target, holding(someone(target), rights[0]))
+        assert only(target, before.key) == before
+        stranger(Cardholder(key=before.key, grants=(Grant(ref=rights[1]),)))
+        other = only(target, before.key)
+        theirs = [grant for grant in other.grants if grant.ref == rights[1]]
+        assert len(theirs) == 1, "what somebody gave by hand is not shown"
+        planned = giving(before.key or "", theirs[0])
+        result = carry_out_one(target, change_of(planned), planned, Manner(look=True))
+        assert not result.sent, "what somebody gave by hand meanwhile was given again"
+        assert result.standing.is_empty(), "what somebody gave by hand was taken for idsync's own"
+        assert held(only(target, before.key)) == held(other), "a hand's edit was overwritten"
 
     # ── reading ─────────────────────────────────────────────────────────────────────────
 

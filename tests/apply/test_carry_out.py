@@ -99,18 +99,21 @@ def test_changes_go_together_as_many_as_the_system_takes(state: State, tmp_path:
     assert state.journal.unsettled() == []
 
 
+@pytest.mark.case("T23")
 def test_one_refused_change_does_not_take_the_others_with_it(state: State, tmp_path: Path) -> None:
     done = send(state, tmp_path, RefusingOne, 6)
     assert (done.confirmed, done.refused) == (5, 1)
     assert keys(new_target(tmp_path)) == {"n0", "n1", "n2", "n4", "n5"}
 
 
+@pytest.mark.case("T23", "T2")
 def test_a_lost_answer_to_many_is_found_out_for_each(state: State, tmp_path: Path) -> None:
     done = send(state, tmp_path, LosingAnswers, 6)
     assert (done.confirmed, done.unknown) == (6, 0)
     assert Batching.calls == [6], "what had happened was sent again"
 
 
+@pytest.mark.case("D3")
 def test_what_is_answered_later_counts_as_submitted_until_it_is(
     state: State, tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ import struct
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -37,6 +38,9 @@ class FakeScim:
         self.seen: list[Seen] = []
         self.token = TOKEN
         self.lock = threading.RLock()
+        # called as a request arrives, and when it has been carried out and not answered yet
+        self.arrived: Callable[[Seen], None] = lambda _: None
+        self.carried_out: Callable[[Seen], None] = lambda _: None
         self._troubles: dict[tuple[str, str], deque[Trouble]] = {}
         self._count = 0
         handler = type("Handler", (_Handler,), {"fake": self})
@@ -313,11 +317,13 @@ class _Handler(BaseHTTPRequestHandler):
             json.loads(data) if data else None,
         )
         fake = self.fake
+        fake.arrived(seen)
         with fake.lock:
             fake.seen.append(seen)
             trouble = fake.trouble(seen.method, seen.path.partition("/")[0])
             if trouble is None or trouble.committed:
                 status, body = self._carry_out(seen)
+        fake.carried_out(seen)
         if trouble is not None:
             self._make(trouble)
             return

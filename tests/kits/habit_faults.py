@@ -147,3 +147,12 @@ class ClaimsAChangeFeed(LocalTarget):
 class AnswersWithoutAFeed(LocalTarget):
     def changes(self, bookmark: str) -> Changed:
         return Changed(keys=(), bookmark="1")
+
+
+class RemembersWhatItRead(LocalTarget):
+    def read_one(self, key: str) -> Cardholder | None:
+        seen: dict[str, Any] = self.__dict__.setdefault("seen", {})
+        if key not in seen:
+            seen[key] = super().read_one(key)
+        found: Cardholder | None = seen[key]
+        return found

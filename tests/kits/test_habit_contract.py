@@ -33,6 +33,7 @@ CALLED: dict[type[ScimTarget], tuple[str, ...]] = {
 WRITTEN: dict[type[LocalTarget], tuple[str, ...]] = {
     faults.PromisesAnAnswer: ("an_answer_that_comes_later_is_waited_for",),
     faults.ConfirmsWhatIsAnsweredLater: ("an_answer_that_comes_later_is_waited_for",),
+    faults.RemembersWhatItRead: ("a_hand_that_was_quicker_is_seen_before_the_write",),
     faults.TakesNothingForEmpty: ("an_empty_change_does_no_harm",),
     faults.CriesAmiss: ("every_card_of_a_person_opens_the_same",),
     faults.GivesTheFirstCardOnly: ("every_card_of_a_person_opens_the_same",),
@@ -76,7 +77,13 @@ def called(
             return cls(cls.Config.model_validate(config))
 
         def stranger(wanted: Cardholder) -> None:
-            running[-1].user("by hand", displayName=wanted.display_name)
+            fake = running[-1]
+            known = [id for id, one in fake.users.items() if one.get("externalId") == wanted.key]
+            if not known:
+                fake.user("by hand", displayName=wanted.display_name)
+            for grant in wanted.grants if known else ():
+                [group] = [one for one in fake.groups.values() if one["displayName"] == grant.ref]
+                group["members"].append({"value": known[0]})
 
         return {
             "target": target,

@@ -208,6 +208,7 @@ def test_a_card_is_issued_with_format_and_prefix(fake: FakeArx) -> None:
     assert len(fake.cards) == 1
 
 
+@pytest.mark.case("T15")
 def test_a_card_that_others_hold_is_not_taken_from_them(fake: FakeArx) -> None:
     target = target_on(fake.url, card_format="kort")
     before = made(target, "1001", DOOR)

@@ -255,6 +255,7 @@ def test_many_go_in_one_document(fake: FakeArx, target: ArxTarget) -> None:
     assert len(fake.imports) == 1
 
 
+@pytest.mark.case("T23")
 @pytest.mark.parametrize("answer", [(400, b"secret"), (200, b"ERROR"), (500, b"secret")])
 @pytest.mark.parametrize("refuses", ["document", "person"])
 def test_one_refused_person_does_not_take_the_others_along(
@@ -348,6 +349,7 @@ def test_a_document_is_what_the_clients_send(fake: FakeArx, target: ArxTarget) -
     assert there(target, "<1001>&").given_name == "Åsa <b>&amp;"
 
 
+@pytest.mark.case("T14")
 def test_an_old_plan_is_put_on_what_is_there_now(fake: FakeArx, target: ArxTarget) -> None:
     before = made(target, "1001", DOOR)
     del fake.people["1001"]

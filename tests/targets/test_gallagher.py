@@ -153,6 +153,7 @@ def test_a_field_that_may_only_be_read_is_seen_before_anybody_is_made(site: Site
     assert not fake.writes
 
 
+@pytest.mark.case("T18")
 def test_the_licences_number_of_people_concerns_that_person(site: Site) -> None:
     _, target = site(Habits(most_cardholders=0))
     with pytest.raises(Refused, match="the number of cardholders that the licence allows"):

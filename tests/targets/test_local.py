@@ -201,6 +201,7 @@ def test_a_grant_shows_whose_it_is(system: LocalSystem, target: LocalTarget) -> 
     ]
 
 
+@pytest.mark.case("T15")
 def test_a_card_that_moved_is_left_to_its_new_holder(
     system: LocalSystem, target: LocalTarget
 ) -> None:

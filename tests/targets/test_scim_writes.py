@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,7 +15,7 @@ import pytest
 from idsync.errors import ConfigError, ConnectorError, Denied, Refused, Unavailable
 from idsync.model import Cardholder, Change, Credential, Grant, HolderStatus
 from idsync.targets.scim import ScimTarget
-from tests.fakes.scim import FakeScim
+from tests.fakes.scim import TOKEN, FakeScim
 from tests.fakes.scim_habits import Habits, Trouble
 
 Start = Callable[..., tuple[FakeScim, ScimTarget]]
@@ -137,6 +139,7 @@ def test_a_local_block_is_not_lifted_by_a_change_that_knew_nothing_of_it(fake_wi
     assert fake.users[id]["active"] is False
 
 
+@pytest.mark.case("T13", "T14")
 def test_another_groups_edit_between_read_and_write_is_kept(fake_with: Start) -> None:
     fake, target = fake_with(Habits(patch=False, etag="offered"))
     local = fake.user("lokal")
@@ -153,6 +156,7 @@ def test_another_groups_edit_between_read_and_write_is_kept(fake_with: Start) ->
     assert local in fake.members("A")
 
 
+@pytest.mark.case("T13", "T14")
 def test_another_edit_of_the_person_between_read_and_write_is_kept(fake_with: Start) -> None:
     fake, target = fake_with(Habits(patch=False, etag="required"))
     id = fake.user("1001", externalId="1001", title="Rektor", unknownToIdsync={"x": [1]})
@@ -194,6 +198,32 @@ def test_many_people_enter_and_leave_one_group_at_once(fake_with: Start, habits:
     assert len(fake.members("A")) == 1
 
 
+@pytest.mark.case("T14")
+@pytest.mark.parametrize(("habits", "count"), [(Habits(), 3), (Habits(patch=False), 12)])
+def test_all_who_leave_a_group_at_once_over_lanes_of_their_own_stay_out(
+    fake_with: Start, scim_target: Callable[..., ScimTarget], habits: Habits, count: int
+) -> None:
+    fake, first = fake_with(habits)
+    fake.group("A")
+    people = [holder("A", key=f"key-{n}") for n in range(count)]
+    for one in people:
+        put(first, one)
+    slow = lambda _: time.sleep(0.01)  # noqa: E731 - so that the lanes meet
+    fake.arrived = fake.carried_out = slow
+    targets = [scim_target(fake.url, TOKEN) for _ in range(4)]
+    own = threading.local()
+
+    def leave(one: Cardholder) -> None:
+        if not hasattr(own, "target"):
+            own.target = targets.pop()
+        put(own.target, replace(one, grants=()))
+
+    with ThreadPoolExecutor(4) as lanes:
+        list(lanes.map(leave, people))
+    assert fake.members("A") == [], "a lane put back whom another had taken out"
+
+
+@pytest.mark.case("T2")
 @pytest.mark.parametrize("how", ["drop", "half", "answer"])
 @pytest.mark.parametrize(("method", "area"), [("POST", "Users"), ("PATCH", "Groups")])
 def test_a_write_whose_answer_was_lost_is_unknown_and_then_found_done(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +194,7 @@ def somebody(systems: Systems) -> tuple[str, str]:
     raise AssertionError("nobody holds something in all four systems")
 
 
+@pytest.mark.case("D1", "D3")
 def test_four_systems_of_different_habits_are_kept_in_step(systems: Systems) -> None:
     first = systems.sync()
     assert first.outcome == "applied", first.document()["problems"]
@@ -218,6 +219,8 @@ def test_four_systems_of_different_habits_are_kept_in_step(systems: Systems) -> 
     assert carded == ["stadshuset", "omsorg"]
     closed = revoke(systems, person)
     outcomes = {one.target: one.outcome for one in closed}
+    exposed = {one.target: one.open_until - one.at for one in closed if one.open_until}
+    assert exposed == {"hamnen": timedelta(days=30)}, "how long an offline lock opens is not told"
     expected = dict.fromkeys(EVERYBODY, "confirmed") | {"hamnen": "submitted"}
     assert outcomes == expected
     again = {one.target: one.outcome for one in revoke(systems, person)}

@@ -101,6 +101,7 @@ def test_what_is_held_is_approved_once(town: Town) -> None:
     assert town.json("sync", code=0)["writes"] == 0
 
 
+@pytest.mark.case("C7")
 def test_a_run_keeps_out_runs_and_no_orders_until_it_is_killed(
     town: Town, postgres_url: str
 ) -> None:
@@ -128,6 +129,7 @@ def _wait_until_free(town: Town) -> None:
     assert answer.code == 0, answer
 
 
+@pytest.mark.case("J1")
 @pytest.mark.parametrize("after", [1, 65])
 def test_killed_anywhere_the_next_run_ends_the_same(
     tmp_path: Path, postgres_database: Database, postgres_url: str, after: int
@@ -203,6 +205,7 @@ def test_a_state_that_cannot_be_reached_is_told_and_nothing_is_written(
     assert town.doors() == before
 
 
+@pytest.mark.case("J1")
 def test_a_server_that_dies_in_a_run_leaves_what_the_next_run_mends(
     tmp_path: Path, postgres_database: Database, postgres_url: str
 ) -> None:

@@ -158,6 +158,7 @@ def test_a_stranger_is_not_revoked_and_no_name_is_repeated(town: Town) -> None:
     assert "Traceback" not in answer.err
 
 
+@pytest.mark.case("J1")
 @pytest.mark.parametrize("after", [1, 20, 64, 65])
 def test_killed_anywhere_the_next_run_ends_the_same(tmp_path: Path, after: int) -> None:
     whole = Town(tmp_path / "whole", people=150)
