@@ -61,14 +61,15 @@ def sound(file: Path) -> bytes:
 
 
 def _after(file: Path, content: bytes) -> dict[str, Any] | None:
-    """What a state of these bytes says; None where it is refused as damaged."""
+    """What a run is told by a state of these bytes; None where it is refused as damaged."""
     for beside in file.parent.glob("idsync.db*"):
         beside.unlink()
     file.write_bytes(content)
     try:
         state = open_state(f"sqlite:///{file}")
         try:
-            return said(state)
+            with state.run_lock():
+                return said(state)
         finally:
             state.close()
     except IntegrityError:
