@@ -1,0 +1,154 @@
+"""`python -m tests.mutation plan store apply --minutes 30`: how many planted faults are found.
+
+Every mutant runs in a process of its own, forked before idsync is imported, first on the
+tests beside its file, then on those of its room; what survives is tried on the whole job.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.mutation.mutants import ROOT, Mutant, made
+
+PATIENCE_S = 240.0
+"""A mutant that runs longer than this hangs, which the tests would show."""
+
+
+def main() -> int:
+    """Plant, run, count; 1 when fewer than the required share are found."""
+    asked = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
+    asked.add_argument("rooms", nargs="+", help="rooms of idsync/, as plan or store")
+    asked.add_argument("--minutes", type=float, default=60.0, help="stop after so long")
+    asked.add_argument("--side-by-side", type=int, default=os.cpu_count() or 1)
+    asked.add_argument("--seed", type=int, default=0, help="which mutants come first")
+    asked.add_argument("--only", default="", help="only mutants whose name holds this")
+    asked.add_argument("--required", type=float, default=90.0, help="percent to be found")
+    asked.add_argument("--report", type=Path, help="where to write the survivors, as JSON")
+    options = asked.parse_args()
+    _warm_up()
+    with tempfile.TemporaryDirectory(prefix="idsync-mutants-") as folder:
+        copy = Path(folder) / "idsync"
+        mutants = [one for one in made(copy, options.rooms) if options.only in one.name]
+        random.Random(options.seed).shuffle(mutants)
+        ends = time.monotonic() + options.minutes * 60
+        _require_peace(copy, mutants)
+        survivors, tried = _run(copy, mutants, ends, options.side_by_side)
+    return _told(survivors, tried, len(mutants), options.required, options.report)
+
+
+def _warm_up() -> None:
+    """Import what every mutant needs, and nothing of idsync: a fork is cheap from here on."""
+    import polars  # noqa: F401
+    import pydantic  # noqa: F401
+    import pytest  # noqa: F401
+    import requests  # noqa: F401
+    import sqlalchemy
+    import sqlalchemy.dialects.sqlite  # noqa: F401
+
+
+# ── running ─────────────────────────────────────────────────────────────────────────────
+
+
+def _run(
+    copy: Path, mutants: list[Mutant], ends: float, side_by_side: int
+) -> tuple[list[Mutant], int]:
+    waiting, running = list(reversed(mutants)), dict[int, tuple[Mutant, float]]()
+    survivors: list[Mutant] = []
+    tried = 0
+    while running or (waiting and time.monotonic() < ends):
+        while waiting and len(running) < side_by_side and time.monotonic() < ends:
+            mutant = waiting.pop()
+            running[_forked(copy, mutant)] = (mutant, time.monotonic() + PATIENCE_S)
+        for process in [one for one, (_, until) in running.items() if until < time.monotonic()]:
+            os.killpg(process, signal.SIGKILL)
+        process, status = os.waitpid(-1, os.WNOHANG)
+        if not process:
+            time.sleep(0.05)
+            continue
+        mutant, _ = running.pop(process)
+        tried += 1
+        if os.waitstatus_to_exitcode(status) == 0:
+            survivors.append(mutant)
+            print(f"\nsurvived: {mutant.name}\n{mutant.change}", file=sys.stderr, flush=True)
+        if tried % 25 == 0:
+            share = 100 * (tried - len(survivors)) / tried
+            print(f"{tried} of {len(mutants)} tried, {share:.1f} % found", file=sys.stderr)
+    return survivors, tried
+
+
+def _require_peace(copy: Path, mutants: list[Mutant]) -> None:
+    """Stop where the tests fail without any fault: they would seem to find every one."""
+    for module in sorted({mutant.module for mutant in mutants}):
+        process = _forked(copy, Mutant(name="none", module=module, change=""))
+        if os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]):
+            sys.exit(f"the tests of {module} fail without a planted fault: mend that first")
+
+
+def _forked(copy: Path, mutant: Mutant) -> int:
+    process = os.fork()
+    if process:
+        return process
+    os.setsid()
+    quiet = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(quiet, stream)
+    os.environ["MUTANT_UNDER_TEST"] = mutant.name
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(copy), os.environ.get("PYTHONPATH", "")])
+    os.chdir(copy)
+    sys.path.insert(0, str(copy))
+    for name in [one for one in sys.modules if one.partition(".")[0] in ("tests", "idsync")]:
+        del sys.modules[name]
+    os._exit(_verdict(copy, mutant))
+
+
+def _verdict(copy: Path, mutant: Mutant) -> int:
+    import pytest
+
+    for chosen in _tests_for(copy, mutant):
+        code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *chosen])
+        if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            return 1
+    return 0
+
+
+def _tests_for(copy: Path, mutant: Mutant) -> list[list[str]]:
+    """The tests beside the file, the rest of its room, and the whole job, in this order."""
+    room, _, file = mutant.module.removeprefix("idsync.").partition(".")
+    folder = copy / "tests" / room
+    everything = sorted(str(path) for path in folder.glob("test_*.py"))
+    beside = [path for path in everything if file and Path(path).stem == f"test_{file}"]
+    rest = [path for path in everything if path not in beside]
+    whole = [
+        str(copy / "tests" / "whole" / name) for name in ("test_main_job.py", "test_safety.py")
+    ]
+    return [chosen for chosen in (beside, rest, whole) if chosen]
+
+
+# ── telling ─────────────────────────────────────────────────────────────────────────────
+
+
+def _told(
+    survivors: list[Mutant], tried: int, planted: int, required: float, report: Path | None
+) -> int:
+    share = 100 * (tried - len(survivors)) / tried if tried else 0.0
+    print(f"{planted} mutants, {tried} tried, {tried - len(survivors)} found: {share:.1f} %")
+    for one in sorted(survivors, key=lambda mutant: mutant.name):
+        print(f"survived: {one.name}\n{one.change}")
+    if report is not None:
+        told = {"planted": planted, "tried": tried, "found": tried - len(survivors)}
+        told["survivors"] = [vars(one) for one in survivors]  # type: ignore[assignment]
+        report.write_text(json.dumps(told, indent=1, ensure_ascii=False), encoding="utf-8")
+    return 0 if share >= required else 1
+
+
+if __name__ == "__main__":
+    assert (ROOT / "idsync").is_dir()
+    sys.exit(main())
