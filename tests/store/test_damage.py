@@ -101,6 +101,19 @@ def test_no_flipped_byte_is_taken_for_the_truth(file: Path, sound: bytes) -> Non
 
 
 @pytest.mark.case("J7")
+def test_an_index_that_does_not_fit_its_table_is_refused(file: Path, sound: bytes) -> None:
+    expected = _after(file, sound)
+    # the name of the target stands in the index by which the ledger finds operations
+    places = [at for at in range(len(sound)) if sound.startswith(b"hall", at)]
+    lost = 0
+    for at in dict.fromkeys((*places[:6], *places[-6:])):
+        found = _after(file, sound[:at] + b"hull" + sound[at + 4 :])
+        assert found in (None, expected), at
+        lost += found is None
+    assert lost
+
+
+@pytest.mark.case("J7")
 def test_a_zeroed_or_lost_tail_is_refused(file: Path, sound: bytes) -> None:
     expected = _after(file, sound)
     pages = len(sound) // 4096
