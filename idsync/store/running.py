@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, insert, select, update
 
-from idsync.errors import ConfigError, Unavailable
+from idsync.errors import ConfigError, IntegrityError, Unavailable
 from idsync.store.postgres import run_lock
 from idsync.store.tables import meta
 
@@ -28,12 +28,14 @@ def one_run(engine: Engine, file: Path | None) -> Iterator[Allowed]:
 
     Raises:
         Unavailable: another run is at work, or has taken over.
+        IntegrityError: SQLite's file is damaged.
         ConfigError: no lock holds where the state stands.
     """
     if file is not None:
         with _file_lock(file.with_name(file.name + ".lock")) as mine:
             if not mine:
                 raise _busy(engine)
+            _require_whole(engine)
             yield _owner(engine)
     elif engine.dialect.name == "postgresql":
         with run_lock(engine) as still_mine:
@@ -92,6 +94,17 @@ def _busy(engine: Engine) -> Unavailable:
         since = datetime.fromisoformat(owner["since"]).strftime("%Y-%m-%d %H:%M:%S UTC")
         who = f" (process {owner['process']} on {owner['host']}, since {since})"
     return Unavailable(f"another idsync run is at work on this state{who}: wait for it to end")
+
+
+def _require_whole(engine: Engine) -> None:
+    """Raise IntegrityError where the pages of the file, or an index and its table, do not agree.
+
+    Once a run: about a second for 100,000 operations. What stands on the pages is told by digests.
+    """
+    with engine.connect().execution_options(reads=True) as connection:
+        found = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar()
+    if found != "ok":
+        raise IntegrityError("the state is damaged: restore its last copy, then `idsync rebuild`")
 
 
 def _owner(engine: Engine) -> Allowed:

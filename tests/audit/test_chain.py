@@ -51,7 +51,6 @@ def mutations(value: Any) -> Iterator[Any]:
             yield other.decode("latin-1")
 
 
-@pytest.mark.case("X18")
 @pytest.mark.parametrize("column", COLUMNS)
 def test_every_byte_that_is_changed_is_found(site: Site, column: str) -> None:
     with site.state.engine.connect() as connection:
@@ -262,7 +261,6 @@ def test_what_is_rolled_back_is_in_neither(site: Site) -> None:
     assert site.problems() == []
 
 
-@pytest.mark.case("A14")
 def test_without_its_record_an_operation_is_not_even_intended(site: Site) -> None:
     site.change(lambda c: c.exec_driver_sql("ALTER TABLE audit RENAME TO elsewhere"))
     with pytest.raises(Exception, match=r"audit|lost tables"):

@@ -50,7 +50,6 @@ def test_nothing_new_is_not_signed_again(site: Site) -> None:
     assert len(site.file.read_bytes().splitlines()) == 1
 
 
-@pytest.mark.case("A13")
 def test_every_byte_of_the_checkpoints_that_is_changed_is_found(lines: Site) -> None:
     whole = lines.file.read_bytes()
     keys = [lines.key.public]
@@ -73,7 +72,6 @@ CUTS: dict[str, Callable[[list[bytes]], list[bytes]]] = {
 }
 
 
-@pytest.mark.case("A13")
 @pytest.mark.parametrize("which", CUTS)
 def test_a_checkpoint_that_is_missing_or_moved_is_found(lines: Site, which: str) -> None:
     whole = lines.file.read_bytes().splitlines(keepends=True)
@@ -121,6 +119,7 @@ def test_the_file_of_another_state_is_not_written(lines: Site, tmp_path: Path) -
     assert other.audit.unwitnessed
 
 
+@pytest.mark.case("A13")
 def test_what_is_appended_is_signed_within_a_minute_though_nothing_follows(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -227,22 +227,25 @@ def _folds_what_waits(self: Journal, targets: Any) -> None:
         connection.exec_driver_sql("UPDATE journal SET folded = TRUE WHERE state = 'submitted'")
 
 
-def _settles_late(self: State, person: str, *rest: Any) -> bool:
+def _lifts_nothing(self: State, person: str, *rest: Any) -> bool:
     return False
 
 
 UNSETTLED, FOLD = Journal.unsettled, Journal.fold
 
 
+LONG = pytest.mark.long
+
+
 @pytest.mark.parametrize(
     ("where", "fault"),
     [
-        ("idsync.store.journal.Journal.unsettled", _forgets_unknown),
-        ("idsync.store.journal.Journal.fold", _folds_what_waits),
-        ("idsync.store.orders.Orders.lift", _settles_late),
-        ("idsync.store.journal.DONE", ("confirmed", "submitted")),
-        ("idsync.store.orders.APPROVAL_LIVES", timedelta(hours=240)),
+        ("idsync.store.orders.Orders.lift", _lifts_nothing),
         ("idsync.store.orders.WAITING", ("held",)),
+        pytest.param("idsync.store.journal.Journal.unsettled", _forgets_unknown, marks=LONG),
+        pytest.param("idsync.store.journal.Journal.fold", _folds_what_waits, marks=LONG),
+        pytest.param("idsync.store.journal.DONE", ("confirmed", "submitted"), marks=LONG),
+        pytest.param("idsync.store.orders.APPROVAL_LIVES", timedelta(hours=240), marks=LONG),
     ],
 )
 def test_the_machine_finds_a_planted_fault(
