@@ -9,6 +9,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 from tenacity.wait import wait_random_exponential
 
 from idsync.errors import Unavailable
+from idsync.together import sleep
 
 ATTEMPTS = 3
 LONGEST_WAIT_S = 30.0
@@ -31,6 +32,7 @@ def patiently(call: Callable[[], Answer]) -> Answer:
         retry=retry_if_exception_type(Unavailable),
         stop=stop_after_attempt(ATTEMPTS),
         wait=_wait,
+        sleep=sleep,
         reraise=True,
     )
     return retrying(call)

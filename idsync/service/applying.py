@@ -81,22 +81,25 @@ def sync(
     *,
     approved_digest: str | None = None,
     sources: bool = True,
+    time: Callable[[], datetime] | None = None,
     step: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Run:
     """Plan and apply within the brakes; what is held waits for approval.
 
     With *approved_digest* exactly the plan of that digest is carried out, or none. Without
-    *sources* none is read, and what was last accepted decides.
+    *sources* none is read, and what was last accepted decides. *time* tells the time, in place
+    of the clock of this machine.
 
     Raises:
         ChangedError: the plan of now is not the approved one.
         Unavailable: another run is at work.
     """
+    tell = time or clock
     with state.run_lock():
-        silent = settle_unknown(state, lambda name: _connect(config, name), clock)
+        silent = settle_unknown(state, lambda name: _connect(config, name), tell)
         for name in silent:
             progress(f"{name} does not answer: what it did last is still unknown")
-        now = clock()
+        now = tell()
         seen = look(config, state, now, progress, sources=sources)
         if approved_digest is not None and seen.plan.digest != approved_digest:
             raise ChangedError(
@@ -105,11 +108,11 @@ def sync(
             )
         number = state.begin_run("apply" if approved_digest else "sync", now)
         remember(config, state, seen, now)
-        done = _carry_out(config, state, number, seen.plan, step)
+        done = _carry_out(config, state, number, seen.plan, tell, step)
         run = Run(look=seen, done=done)
         state.journal.fold(config.targets)
         summary = {name: _counts(one) for name, one in done.items()}
-        state.end_run(number, run.outcome, summary, clock())
+        state.end_run(number, run.outcome, summary, tell())
         return run
 
 
@@ -135,7 +138,12 @@ def _connect(config: Config, name: str) -> Target:
 
 
 def _carry_out(
-    config: Config, state: State, number: int, plan: Plan, step: Callable[[int, int], None]
+    config: Config,
+    state: State,
+    number: int,
+    plan: Plan,
+    tell: Callable[[], datetime],
+    step: Callable[[int, int], None],
 ) -> dict[str, Done]:
     work = [
         Work(target=target, person_id=person, change=change, items=items)
@@ -149,12 +157,12 @@ def _carry_out(
         step(sent, len(work))
 
     done = carry_out(
-        number, work, lambda name: _connect(config, name), state, clock, progressed,
+        number, work, lambda name: _connect(config, name), state, tell, progressed,
         limits=limits_of_calls(config),
     )  # fmt: skip
     for one in done.values():
         for person in one.close_again:
-            close_person(config, state, person, number, clock)
+            close_person(config, state, person, number, tell)
     return done
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -32,6 +31,7 @@ from idsync.plan.items import LEDGER, OWNED
 from idsync.plan.target import plan_target, reasoned
 from idsync.service.reading import Progress, SourceRead, read_sources
 from idsync.store import State
+from idsync.together import workers
 
 LINKS = pl.Schema({"key": pl.String(), "person_id": pl.String()})
 SET_ASIDE = pl.Schema(dict.fromkeys(("source", "key", "reason", "person_id"), pl.String()))
@@ -80,7 +80,7 @@ def look(
     else:
         people = _accepted_people(config, state)
     orders = orders_of(state, people)
-    with ThreadPoolExecutor(2) as beside:  # targets are read while the rules are applied
+    with workers(2) as beside:  # targets are read while the rules are applied
         reading = beside.submit(read_targets, config, progress)
         remembering = beside.submit(remembered, config, state, config.targets)
         progress("applying the rules")
@@ -195,7 +195,7 @@ def read_targets(
         progress(f"reading {target.name}")
         return _holdings(target)
 
-    with ThreadPoolExecutor(max(1, len(targets))) as pool:
+    with workers(len(targets)) as pool:
         answers = dict(zip(targets, pool.map(one, targets.values()), strict=True))
     holdings = {name: held for name, held in answers.items() if isinstance(held, Holdings)}
     failures = {name: reason for name, reason in answers.items() if isinstance(reason, str)}
@@ -235,7 +235,7 @@ def remembered(config: Config, state: State, names: Iterable[str]) -> dict[str, 
         )
 
     names = list(names)
-    with ThreadPoolExecutor(max(1, len(names))) as pool:
+    with workers(len(names)) as pool:
         return dict(zip(names, pool.map(one, names), strict=True))
 
 
@@ -273,7 +273,7 @@ def plan_all(
             orders=orders, now=now, seed=int(now.timestamp()),
         )  # fmt: skip
 
-    with ThreadPoolExecutor(max(1, len(holdings))) as pool:
+    with workers(len(holdings)) as pool:
         return reasoned(list(pool.map(one, holdings)), desired, orders, now)
 
 

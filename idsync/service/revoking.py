@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,6 +19,7 @@ from idsync.plan.holdings import Holdings
 from idsync.service.planning import LINKS, desire_of, plan_all, remembered, stored_people
 from idsync.service.planning import orders_of as standing_orders
 from idsync.store import State
+from idsync.together import workers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ def close_person(
     def one(name: str) -> Closed:
         return _close_in(config, state, people, mine, name, person_id, run, clock)
 
-    with ThreadPoolExecutor(max(1, len(config.targets))) as pool:
+    with workers(len(config.targets)) as pool:
         return list(pool.map(one, config.targets))
 
 
