@@ -14,8 +14,8 @@ PROMISES = ("sources", "targets")
 WORDS = ("errors", "model", "capabilities")
 ADAPTERS_SEE = (*WORDS, "settings", "http")
 EVERYTHING = (
-    *WORDS, "settings", "together", "http", "config", "mapping", "plan", "store", "apply", "package",
-    "service", "cli", "testing", *PROMISES,
+    *WORDS, "settings", "together", "http", "config", "mapping", "plan", "store", "apply",
+    "package", "service", "cli", "testing", *PROMISES,
 )  # fmt: skip
 
 MAY_SEE: dict[str, tuple[str, ...]] = {
