@@ -11,6 +11,7 @@ from uuid import UUID, uuid5
 
 import polars as pl
 
+from idsync.mapping.following import followed
 from idsync.model import (
     Employment,
     IdentityLink,
@@ -91,6 +92,7 @@ def correlate(
     records = _components(records, matching.keys)
     records = _known(records, links, persons_before, matching.fingerprint)
     records = _identify(records, matching.fingerprint, instance, _anchors(reads))
+    records = followed(records, keys=matching.keys, fingerprint=matching.fingerprint)
     accepted = records.filter(pl.col("reason").is_null())
     owners = accepted.select("source", "key", person_id="id").unique()
     persons, disagreements = _merge(accepted, matching, list(reads), persons_before)

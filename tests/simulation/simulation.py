@@ -123,8 +123,9 @@ class Simulation:
         self.now = night(today) + self._step()
         self.judge.say(f"day {self.day} {self.now.isoformat()}")
         self._local_edits()
-        self._night()
-        if self.calm or self._happens("twice"):
+        due = self._happens("due_only")
+        self._night(due=due)
+        if not due and (self.calm or self._happens("twice")):
             self._again()
         self.now += timedelta(hours=9)
         self._operator()
@@ -146,11 +147,10 @@ class Simulation:
 
     # ── the nightly run ─────────────────────────────────────────────────────────────────
 
-    def _night(self) -> None:
+    def _night(self, *, due: bool) -> None:
         if self._happens("crash"):
             self._crashing()
             return
-        due = self._happens("due_only")
         if self._happens("apply_saved"):
             self._apply_saved()
             return
