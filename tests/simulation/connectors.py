@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -60,6 +60,9 @@ class SimulatedTarget(Target):
 
     def put(self, change: Change) -> Outcome:
         return self._system.put(change)
+
+    def put_many(self, changes: Sequence[Change]) -> list[Outcome]:
+        return self._system.put_many(changes)
 
     def close(self) -> None:
         pass

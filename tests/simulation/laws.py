@@ -30,6 +30,10 @@ class Broken(BaseException):
         self.law = law
 
 
+class JudgeFailed(BaseException):
+    """The simulation itself is wrong: idsync must not take it for a fault of a system."""
+
+
 class Crash(BaseException):
     """The process is gone, here and now."""
 
@@ -148,10 +152,20 @@ class Judge(Watch):
 
     # ── what a system is asked to do ────────────────────────────────────────────────────
 
-    def asked(self, system: System, change: Change) -> None:
+    def orders(self) -> frozenset[int]:
+        """Return who is revoked now."""
+        return frozenset(self.revoked)
+
+    def asked(self, system: System, change: Change, revoked: frozenset[int]) -> None:
         """Judge one write before it is carried out."""
         if self.muted:
             return
+        try:
+            self._judge(system, change, revoked)
+        except Exception as error:
+            raise JudgeFailed(repr(error)) from error
+
+    def _judge(self, system: System, change: Change, revoked: frozenset[int]) -> None:
         self.learn()
         self.say(f"{system.name} {_told(change)}")
         self._journalled(system, change)
@@ -160,7 +174,7 @@ class Judge(Watch):
         self._names(record, change)
         self._allowed(system, change)
         lets_in = change.before is not None and change.before.status == "suspended"
-        if record.uid in self.revoked and (
+        if record.uid in revoked and (
             change.added or (lets_in and change.after.status == "active")
         ):
             raise Broken(1, f"human {record.uid} is revoked, and {system.name} lets them in")
@@ -229,7 +243,7 @@ class Judge(Watch):
         if replaced or (right not in want and right not in unsure):
             return
         others = [g for g in record.grants if g.by == "local" and (g.kind, g.ref) == right[1:]]
-        if right in want and any(_covers(g, want[right], now) for g in others):
+        if right in want and any(covers(g, want[right], now) for g in others):
             return
         jobs = [r for r in self.reference.believed["hr"]["employments"] if r["uid"] == uid]
         law = 6 if right in want and len(jobs) > 1 else 2

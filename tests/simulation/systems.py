@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -23,7 +23,7 @@ WARD = Capabilities(
     system="ward", dated_grants=True, grants_per_right="many", writes="replace", batch=5
 )
 CAPABILITIES = {"hall": HALL, "school": SCHOOL, "ward": WARD}
-FAULTS = ("lost", "failed", "lying", "late", "refusing", "broken", "storm", "half_read")
+FAULTS = ("lost", "failed", "lying", "refusing", "broken", "storm", "half_read")
 
 
 @dataclass
@@ -101,8 +101,20 @@ class System:
         found = [(native, r) for native, r in records.items() if r.key == key]
         return found[0][1].holder(found[0][0]) if found else None
 
-    def put(self, change: Change) -> Outcome:
-        self.watch.asked(self, change)
+    def put_many(self, changes: Sequence[Change]) -> list[Outcome]:
+        """Take several in one call: what is ordered meanwhile comes too late for all of them."""
+        sent = self.watch.orders()
+        outcomes = []
+        for change in changes:
+            try:
+                outcomes.append(self.put(change, sent))
+            except Refused as error:
+                outcomes.append(Outcome(status="refused", reason=str(error)))
+        return outcomes
+
+    def put(self, change: Change, sent: frozenset[int] | None = None) -> Outcome:
+        """Carry *change* out; *sent* is who was revoked when the call was sent."""
+        self.watch.asked(self, change, self.watch.orders() if sent is None else sent)
         fault = self._asked("put")
         self.puts += 1
         for hook in self.hooks.pop(self.puts, []):
@@ -156,7 +168,8 @@ class Watch:
     steps: int = 0
 
     def step(self, what: str) -> None: ...
-    def asked(self, system: System, change: Change) -> None: ...
+    def orders(self) -> frozenset[int]: ...  # type: ignore[empty-body]
+    def asked(self, system: System, change: Change, revoked: frozenset[int]) -> None: ...
     def changed(self, system: System, before: Record, after: Record) -> None: ...
     def whose(self, system: System, key: str) -> int: ...  # type: ignore[empty-body]
     def next_number(self) -> int: ...  # type: ignore[empty-body]
