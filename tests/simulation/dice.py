@@ -18,7 +18,7 @@ WEIGHTS: Weights = {
     # targets
     "target_fault": 0.12, "target_outage": 0.02, "local": 0.25, "local_within": 0.08,
     # machine
-    "crash": 0.07, "clock_step": 0.03, "due_only": 0.08, "twice": 0.12, "dark": 0.02,
+    "crash": 0.06, "clock_step": 0.03, "due_only": 0.12, "twice": 0.05, "dark": 0.02,
 }  # fmt: skip
 """How likely a thing is on a day. Quiet days come by themselves, in rows of up to a week."""
 

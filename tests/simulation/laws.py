@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import polars as pl
+
 from idsync.model import Change, Grant, IdentityLink, schema
 from idsync.plan.document import Plan
 from idsync.store import State
@@ -51,6 +53,7 @@ class Allowance:
     scope: str
     direction: str
     people: set[int]
+    parts: set[tuple[object, ...]]
     at: datetime
 
 
@@ -298,6 +301,10 @@ class Judge(Watch):
         unknown = used - {one.digest for one in self.allowances}
         if unknown:
             raise Broken(10, "an approval was used that nobody gave, or twice")
+        there = parts_of(plan.items)
+        for one in self.allowances:
+            if one.digest in used and not one.parts <= there:
+                raise Broken(10, f"{one.scope} was approved for something else than this")
         self.allowances = [one for one in self.allowances if one.digest not in used]
 
     def remembers(self) -> None:
@@ -310,6 +317,12 @@ class Judge(Watch):
         """Nothing that is told names anybody."""
         if any(CANARY in text for text in texts):
             raise Broken(13, "something that is told names a person")
+
+
+def parts_of(items: pl.DataFrame) -> set[tuple[object, ...]]:
+    """Return what items change, to be compared with what was looked at."""
+    names = ("target", "key", "part", "kind", "ref", "was", "shall", "to_before", "to_after")
+    return set(items.select(names).iter_rows())
 
 
 # ── grants and spans ────────────────────────────────────────────────────────────────────

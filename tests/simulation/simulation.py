@@ -28,7 +28,7 @@ from tests.simulation.connectors import City, install
 from tests.simulation.dice import Dice, Weights
 from tests.simulation.feeds import Feeds, night
 from tests.simulation.in_order import InOrder
-from tests.simulation.laws import Allowance, Broken, Crash, Judge
+from tests.simulation.laws import Allowance, Broken, Crash, Judge, parts_of
 from tests.simulation.people import Town
 from tests.simulation.quiet import settled
 from tests.simulation.records import Held, Record
@@ -125,7 +125,7 @@ class Simulation:
         self._local_edits()
         due = self._happens("due_only")
         self._night(due=due)
-        if not due and (self.calm or self._happens("twice")):
+        if not due and (self.day % 20 == CALM[-1] or self._happens("twice")):
             self._again()
         self.now += timedelta(hours=9)
         self._operator()
@@ -224,12 +224,14 @@ class Simulation:
         if plan is None or not (self.calm or self.dice.happens("approve", self.day)):
             return
         for part in plan.held:
-            people = plan.items.filter(plan.items["held"] == part.digest)["person_id"].unique()
+            rows = plan.items.filter(plan.items["held"] == part.digest)
+            people = rows["person_id"].unique()
             self.state.orders.approve(part.digest, "drift", "looked at", self.now)
             self.judge.allowances.append(
                 Allowance(
                     digest=part.digest, scope=part.scope, direction=part.direction, at=self.now,
                     people={self.judge.ids[person] for person in people},
+                    parts=parts_of(rows.filter(rows["part"] == "grant")),
                 )
             )  # fmt: skip
             self.judge.say(f"approved {part.digest}")
