@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from contextlib import nullcontext
 
+from tests.simulation.bugs import BUGS, planted
 from tests.simulation.laws import Broken
 from tests.simulation.simulation import digest_of, simulate
 
@@ -15,6 +17,7 @@ def main() -> int:
     asked = argparse.ArgumentParser(prog="python -m tests.simulation")
     asked.add_argument("--seed", type=int, default=1, help="of the first city")
     asked.add_argument("--days", type=int, default=250, help="of each city")
+    asked.add_argument("--bug", choices=[*BUGS], help="plant this fault in idsync")
     asked.add_argument("--seeds", type=int, default=1, help="how many cities")
     asked.add_argument("--minutes", type=float, help="begin no city after so many")
     asked.add_argument("--history", action="store_true", help="print everything that was done")
@@ -23,16 +26,18 @@ def main() -> int:
     for seed in range(told.seed, told.seed + told.seeds):
         if told.minutes is not None and time.monotonic() - began > told.minutes * 60:
             break
+        bug = BUGS.get(told.bug)
         try:
-            city = simulate(seed, told.days)
+            with planted(bug) if bug else nullcontext():
+                city = simulate(seed, told.days, bug.weights if bug else None, bug=told.bug or "")
         except Broken as broken:
             print(broken, *broken.__notes__, sep="\n")
             return 1
         lived += told.days
         if told.history:
             print(*city.judge.history, sep="\n")
-        cpu = time.process_time()
-        print(f"seed {seed}: {told.days} days, {city.runs} runs, {digest_of(city)}, {cpu:.0f} s cpu")
+        spent = f"{time.process_time():.0f} s cpu"
+        print(f"seed {seed}: {told.days} days, {city.runs} runs, {digest_of(city)}, {spent}")
     print(f"{lived} days lived in {time.monotonic() - began:.0f} s, no law broken")
     return 0
 

@@ -11,10 +11,11 @@ from unittest.mock import patch
 
 import polars as pl
 
+from idsync.config import connectors
 from idsync.errors import Unavailable
-from idsync.mapping import rules
+from idsync.mapping import matching, rules
 from idsync.model import Outcome
-from idsync.plan import attributes, brake, recognise, target
+from idsync.plan import attributes, brake, recognise, states, target
 from idsync.service import applying, planning, reading
 from idsync.store.journal import Journal
 from idsync.store.orders import Orders, Revocation
@@ -71,7 +72,7 @@ def _half_an_answer_is_enough() -> Planted:
 
 
 def _unknown_counts_as_true() -> Planted:
-    real = rules.matches
+    real = matching.matches
     return {(rules, "matches"): lambda *all_: real(*all_).with_columns(certain=pl.lit(True))}
 
 
@@ -201,7 +202,7 @@ def _a_saved_plan_is_made_anew() -> Planted:
 
 
 def _nothing_ends_without_its_source() -> Planted:
-    real = applying.look
+    real = planning.look
 
     def look(*all_: Any, sources: bool = True) -> Any:
         seen = real(*all_, sources=sources)
@@ -221,10 +222,10 @@ def _sent_before_it_is_written_down() -> Planted:
 
 
 def _errors_are_passed_on_as_they_are() -> Planted:
-    real = reading.connect_source
+    real = connectors.connect_source
 
     def connect_source(config: Any) -> Any:
-        source = real(config)
+        source: Any = real(config)
         read = source.read
 
         def loud(since: str | None) -> Any:
@@ -256,13 +257,15 @@ def _orders_are_kept_in_memory() -> Planted:
     return {
         (Orders, "revoke"): revoke,
         (Orders, "revocations"): lambda self: [*standing(self), *vars(self).get("kept", [])],
-        (Orders, "is_revoked"): lambda self, person: told(self, person)
-        or any(order.person_id == person for order in vars(self).get("kept", [])),
+        (Orders, "is_revoked"): lambda self, person: (
+            told(self, person)
+            or any(order.person_id == person for order in vars(self).get("kept", []))
+        ),
     }
 
 
 def _what_was_taken_is_never_given_back() -> Planted:
-    real = target.state_items
+    real = states.state_items
 
     def state_items(name: str, holdings: Any, ledger: pl.DataFrame, *rest: Any, **more: Any) -> Any:
         return real(name, holdings, ledger.clear(), *rest, **more)
@@ -277,9 +280,16 @@ UNSURE = {"source_fault": 0.6, "outage": 0.1}
 BUGS: dict[str, Bug] = {
     "orders forgotten by the plan": Bug(1, _orders_forgotten_by_the_plan, BUSY, also=(4,)),
     "not looked at before sending": Bug(
-        1, _not_looked_at_before_sending,
-        {"revoke_within": 1.0, "hire": 1.0, "move": 1.0, "group": 1.0, "training": 1.0,
-         "second_job": 1.0},
+        1,
+        _not_looked_at_before_sending,
+        {
+            "revoke_within": 1.0,
+            "hire": 1.0,
+            "move": 1.0,
+            "group": 1.0,
+            "training": 1.0,
+            "second_job": 1.0,
+        },
         days=150,
     ),
     "half an answer is enough": Bug(2, _half_an_answer_is_enough, UNSURE),
@@ -289,7 +299,8 @@ BUGS: dict[str, Bug] = {
     "gaining without limit": Bug(3, _gaining_without_limit),
     "one person too many": Bug(3, _one_person_too_many, {"mass_end": 0.6, "hire": 1.0}),
     "nothing is confirmed": Bug(
-        4, _nothing_is_confirmed,
+        4,
+        _nothing_is_confirmed,
         {"mass_end": 0.6, "revoke": 1.0, "target_outage": 0.3, "hire": 1.0, "restore": 0.1},
         days=120,
     ),
@@ -307,7 +318,9 @@ BUGS: dict[str, Bug] = {
         9, _after_a_crash_all_is_taken_for_done, {"crash": 0.8, "end": 1.0, "hire": 1.0}, days=80
     ),
     "an approval is for the scope": Bug(
-        10, _an_approval_is_for_the_scope, {"mass_end": 0.6, "correct": 1.0, "hire": 1.0, "move": 1.0},
+        10,
+        _an_approval_is_for_the_scope,
+        {"mass_end": 0.6, "correct": 1.0, "hire": 1.0},
         days=100,
     ),
     "a saved plan is made anew": Bug(10, _a_saved_plan_is_made_anew, {"apply_saved": 0.8}),

@@ -21,9 +21,7 @@ class InOrder(Executor):
     def __init__(self, chance: Random) -> None:
         self._chance = chance
 
-    def submit(
-        self, work: Callable[..., Answer], /, *args: Any, **named: Any  # noqa: ANN401
-    ) -> Future[Answer]:
+    def submit(self, work: Callable[..., Answer], /, *args: Any, **named: Any) -> Future[Answer]:
         done: Future[Answer] = Future()
         try:
             done.set_result(work(*args, **named))
@@ -32,13 +30,13 @@ class InOrder(Executor):
         return done
 
     def map(
-        self, work: Callable[..., Answer], *given: Iterable[Any], **_: Any  # noqa: ANN401
+        self, fn: Callable[..., Answer], *iterables: Iterable[Any], **_: Any
     ) -> Iterator[Answer]:
         ahead = self._chance.choice((1, 1, 2, 5))
-        calls = zip(*given, strict=False)
+        calls = zip(*iterables, strict=False)
 
         def answers() -> Iterator[Answer]:
-            while some := [self.submit(work, *args) for args in islice(calls, ahead)]:
+            while some := [self.submit(fn, *args) for args in islice(calls, ahead)]:
                 for one in some:
                     yield one.result()
 

@@ -140,7 +140,7 @@ class Judge(Watch):
     def id_of(self, uid: int) -> str | None:
         """Return the person id that idsync has for a human being by their HR record."""
         links = self.state.frames.load("identity_link", schema(IdentityLink))
-        mine = {value: person for value, person in links.select("value", "person_id").iter_rows()}
+        mine: dict[str, str] = dict(links.select("value", "person_id").iter_rows())
         return mine.get(f"p{uid}")
 
     def whose(self, system: System, key: str) -> int:
@@ -214,7 +214,7 @@ class Judge(Watch):
         for verb, grants in (("give", change.added), ("take", change.removed)):
             for grant in grants:
                 if (system.name, change.key, verb, *key_of(grant)) not in self.approved:
-                    raise Broken(10, f"{system.name}: {verb} {grant.ref} is not in what was approved")
+                    raise Broken(10, f"{verb} {grant.ref}: that is not what was approved")
 
     def _added(self, system: System, record: Record, grant: Grant) -> None:
         uid, now = record.uid, self.tell()

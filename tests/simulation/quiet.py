@@ -23,7 +23,10 @@ def settled(judge: Judge, system: System, plan: Plan) -> None:
             continue
         want, unsure = judge.reference.want(uid, now)
         mine = {right: span for right, span in want.items() if right[0] == system.name}
-        owed = [*missing(system, records, mine, now), *left_over(system, records, mine, unsure, now)]
+        owed = [
+            *missing(system, records, mine, now),
+            *left_over(system, records, mine, unsure, now),
+        ]
         for law, what in owed if uid not in excused else ():
             debt = (system.name, uid, what)
             owing[debt] = judge.debts.get(debt, 0) + 1
@@ -59,15 +62,16 @@ def missing(
     """What somebody should hold and does not."""
     owed = []
     for (_, kind, ref), span in want.items():
+        wanted = span
         if not system.capabilities.dated_grants:
             if span[0] > now:
                 continue
-            span = (span[0], now)
+            wanted = (span[0], now)
         there = [g for r in records for g in r.grants if (g.kind, g.ref) == (kind, ref)]
         blocked = system.capabilities.grants_per_right == "one" and any(
             g.by != "idsync" for g in there
         )
-        if not blocked and not any(covers(g, span, now) for g in there):
+        if not blocked and not any(covers(g, wanted, now) for g in there):
             owed.append((CONVERGES, f"{ref} is wanted"))
     if any(r.status != "active" and r.stopped_by == "idsync" for r in records) and want:
         owed.append((CONVERGES, "is suspended yet"))

@@ -47,6 +47,12 @@ class Record:
         """Tell whether its holder opens any door now."""
         return self.status == "active" and any(grant.opens(now) for grant in self.grants)
 
+    @property
+    def doors(self) -> tuple[str, str, list[str], list[tuple[str, str]]]:
+        """What counts when two ways to the same end are compared."""
+        held = sorted(str(grant.key) for grant in self.grants)
+        return self.key or "", self.status, held, sorted(self.cards.items())
+
     def holder(self, native: str) -> Cardholder:
         """Return it as the system shows it."""
         return Cardholder(
@@ -64,7 +70,7 @@ class Record:
                 )
                 for g in self.grants
             ),
-            **self.shown,  # type: ignore[arg-type]
+            **self.shown,
         )  # fmt: skip
 
 

@@ -6,13 +6,15 @@ import copy
 import hashlib
 import shutil
 import sqlite3
+import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from itertools import zip_longest
 from pathlib import Path
 from random import Random
+from typing import Any, TypeAlias
 
 from sqlalchemy import event
 
@@ -42,9 +44,9 @@ SCOPES = {
     "target hall": ["hall"], "target school": ["school"], "target ward": ["ward"],
     "controller staden": ["hall", "ward"],
 }  # fmt: skip
-BEGINS = date(2026, 2, 1)
+YEARS = (date(2026, 1, 10), 600)  # the days on one of which a city's story begins
 CALM = range(14, 20)  # of each twenty days: nothing is wrong, and all must come right
-Doors = dict[str, list[object]]
+Doors: TypeAlias = dict[str, list[Any]]
 SHARED_MEMORY = Path("/dev/shm")
 
 
@@ -56,7 +58,8 @@ class Simulation:
     ) -> None:
         self.dice = Dice(seed, weights)
         self.folder = folder
-        self.now = night(BEGINS)
+        self.begins = YEARS[0] + timedelta(days=seed * 97 % YEARS[1])
+        self.now = night(self.begins)
         self.day = 0
         self.runs = 0
         self.town = Town(self.dice)
@@ -73,7 +76,7 @@ class Simulation:
         for name in CAPABILITIES:
             self.judge.systems[name] = System(name, self.dice, self.judge)
         City.feeds, City.systems = self.feeds, self.judge.systems
-        self.town.found(people, BEGINS)
+        self.town.found(people, self.begins)
         self._before_idsync()
         self.state = self._open(self.database)
 
@@ -98,6 +101,11 @@ class Simulation:
         self.judge.state = state
         return state
 
+    def close(self) -> None:
+        """Let go of the state, and of the connectors of this city."""
+        self.state.close()
+        sys.path.remove(str(self.folder / "packages"))
+
     # ── a day ───────────────────────────────────────────────────────────────────────────
 
     def live(self, days: int) -> None:
@@ -112,7 +120,7 @@ class Simulation:
                 self._day()
 
     def _day(self) -> None:
-        today = BEGINS + timedelta(days=self.day - 1)
+        today = self.today = self.begins + timedelta(days=self.day - 1)
         self.chance = self.dice.stream("order", self.day)
         self.seen: Plan | None = None
         self.calm = self.day < 4 or self.day % 20 in CALM
@@ -241,8 +249,8 @@ class Simulation:
         self._begin()
         seen = look(self.config, self.state, self.now, lambda _: None)
         if self.dice.stream("saved", self.day).random() < 0.5:
-            self.town.live(self.day + 100_000, BEGINS + timedelta(days=self.day - 1))
-            self.feeds.dawn(self.day, BEGINS + timedelta(days=self.day - 1))
+            self.town.live(self.day + 100_000, self.today)
+            self.feeds.dawn(self.day, self.today)
         self._begin()
         self.judge.approved = {
             (row["target"], row["key"], verb, row["kind"], row["ref"],
@@ -352,10 +360,7 @@ class Simulation:
 
     def _doors(self) -> Doors:
         return {
-            name: sorted(
-                (r.key or "", r.status, sorted(map(str, (g.key for g in r.grants))), sorted(r.cards.items()))
-                for r in system.records.values()
-            )
+            name: sorted(record.doors for record in system.records.values())
             for name, system in self.judge.systems.items()
         }  # fmt: skip
 
@@ -400,27 +405,21 @@ def _muted(judge: Judge) -> Iterator[None]:
         judge.muted = False
 
 
-def simulate(
-    seed: int, days: int, weights: Weights | None = None,
-    progress: Callable[[int], None] = lambda _: None,
-) -> Simulation:  # fmt: skip
+def simulate(seed: int, days: int, weights: Weights | None = None, *, bug: str = "") -> Simulation:
     """Live *days* of the city of *seed*; what is left of it is its history."""
     within = SHARED_MEMORY if SHARED_MEMORY.is_dir() else None
     folder = Path(tempfile.mkdtemp(prefix="idsync-simulation-", dir=within))
     try:
         simulation = Simulation(seed, folder, weights)
         try:
-            for day in range(days):
-                simulation.live(1)
-                progress(day)
+            simulation.live(days)
         except BaseException as error:
-            error.add_note(
-                f"seed {seed}, day {simulation.day}: replay it with "
-                f"python -m tests.simulation --seed {seed} --days {simulation.day}"
-            )
+            command = f"python -m tests.simulation --seed {seed} --days {simulation.day}"
+            command += f' --bug "{bug}"' if bug else ""
+            error.add_note(f"seed {seed}, day {simulation.day}: replay it with {command}")
             raise
         finally:
-            simulation.state.close()
+            simulation.close()
         return simulation
     finally:
         shutil.rmtree(folder)

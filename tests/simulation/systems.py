@@ -143,9 +143,10 @@ class System:
         if fault == "down":
             self.faults += 1
             raise Unavailable(f"{self.name} is down", 60)
-        if fault == "storm" and self.dice.stream(
-            "storm", self.day, self.name, self.watch.steps
-        ).random() < 0.4:
+        if (
+            fault == "storm"
+            and self.dice.stream("storm", self.day, self.name, self.watch.steps).random() < 0.4
+        ):
             self.faults += 1
             raise Unavailable(f"{self.name}: 429", 3600)
         return fault
@@ -178,7 +179,7 @@ class Watch:
 # ── local administrators ────────────────────────────────────────────────────────────────
 
 
-def local_edit(system: System, chance: Any, now: datetime) -> None:  # noqa: ANN401
+def local_edit(system: System, chance: Any, now: datetime) -> None:
     """Let a local administrator do something by hand."""
     system.touched = True
     records = [record for record in system.records.values() if record.key]
@@ -189,7 +190,7 @@ def local_edit(system: System, chance: Any, now: datetime) -> None:  # noqa: ANN
     what(system, record, chance, now)
 
 
-def _guest(system: System, record: Record, chance: Any, now: datetime) -> None:  # noqa: ANN401
+def _guest(system: System, record: Record, chance: Any, now: datetime) -> None:
     from tests.simulation.records import Held
 
     taken = {grant.ref for grant in record.grants}
@@ -200,30 +201,30 @@ def _guest(system: System, record: Record, chance: Any, now: datetime) -> None: 
     record.grants.append(Held("access", ref, None, ends, "local"))
 
 
-def _taken_back(system: System, record: Record, chance: Any, now: datetime) -> None:  # noqa: ANN401
+def _taken_back(system: System, record: Record, chance: Any, now: datetime) -> None:
     if record.grants:
         record.grants.remove(chance.choice(record.grants))
 
 
-def _card(system: System, record: Record, chance: Any, now: datetime) -> None:  # noqa: ANN401
+def _card(system: System, record: Record, chance: Any, now: datetime) -> None:
     if system.capabilities.credentials == "write":
         record.cards[f"T{system.watch.next_number()}"] = "active"
 
 
-def _moved_card(system: System, record: Record, chance: Any, now: datetime) -> None:  # noqa: ANN401
+def _moved_card(system: System, record: Record, chance: Any, now: datetime) -> None:
     other = chance.choice(list(system.records.values()))
     if record.cards and other is not record:
         number = sorted(record.cards)[0]
         other.cards[number] = record.cards.pop(number)
 
 
-def _deleted(system: System, record: Record, chance: Any, now: datetime) -> None:  # noqa: ANN401
+def _deleted(system: System, record: Record, chance: Any, now: datetime) -> None:
     native = next(n for n, one in system.records.items() if one is record)
     if not record.cards:
         del system.records[native]
 
 
-def _stranger(system: System, record: Record, chance: Any, now: datetime) -> None:  # noqa: ANN401
+def _stranger(system: System, record: Record, chance: Any, now: datetime) -> None:
     from tests.simulation.records import Held
 
     guest = system.add(Record(key=None, uid=-1, shown={"display_name": "Hantverkare"}))
