@@ -14,8 +14,8 @@ PROMISES = ("sources", "targets")
 WORDS = ("errors", "model", "capabilities")
 ADAPTERS_SEE = (*WORDS, "settings", "http")
 EVERYTHING = (
-    *WORDS, "settings", "http", "config", "mapping", "plan", "store", "apply", "package",
-    "service", "cli", "testing", *PROMISES,
+    *WORDS, "settings", "together", "http", "config", "mapping", "plan", "store", "apply",
+    "package", "service", "cli", "testing", *PROMISES,
 )  # fmt: skip
 
 MAY_SEE: dict[str, tuple[str, ...]] = {
@@ -25,6 +25,7 @@ MAY_SEE: dict[str, tuple[str, ...]] = {
     "model": (),
     "capabilities": ("errors", "model"),
     "settings": WORDS,
+    "together": (),  # threads and waiting, for the rooms that do either
     "http": (*WORDS, "settings"),
     "rows": (*WORDS, "settings"),  # a cardholder in a described table: the same for sql and file
     "sources": ADAPTERS_SEE,
@@ -32,8 +33,8 @@ MAY_SEE: dict[str, tuple[str, ...]] = {
     "mapping": WORDS,
     "plan": (*WORDS, "mapping"),
     "config": (*WORDS, "settings", "mapping", *PROMISES),
-    "store": (*WORDS, "settings", "mapping", "plan"),
-    "apply": (*WORDS, "mapping", "plan", "store", *PROMISES),
+    "store": (*WORDS, "settings", "together", "mapping", "plan"),
+    "apply": (*WORDS, "together", "mapping", "plan", "store", *PROMISES),
     "package": (*WORDS, "mapping", "plan"),
     "testing": EVERYTHING,
     "service": EVERYTHING,

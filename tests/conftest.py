@@ -20,6 +20,7 @@ hypothesis.settings.register_profile("long", deadline=None, max_examples=2000)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="also run the long sweeps")
+    parser.addoption("--minutes", default="150", help="how long the long simulation may take")
 
 
 def pytest_configure(config: pytest.Config) -> None:

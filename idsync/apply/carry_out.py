@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
@@ -20,6 +20,7 @@ from idsync.errors import IdsyncError, IntegrityError, NoRoom
 from idsync.model import Change, Outcome
 from idsync.store import State
 from idsync.targets import Target
+from idsync.together import workers
 
 BATCH = 64  # intents made durable together, before any of them is sent
 PATIENCE = 3  # silences in a row after which a target is left alone for this run
@@ -78,13 +79,13 @@ def carry_out(
         queues.setdefault(one.target, []).append(one)
     if not queues:
         return {}
-    with ThreadPoolExecutor(len(queues)) as pool:
+    with workers(len(queues)) as pool:
         lines: dict[Future[Done], _Line] = {}
         for name, queue in queues.items():
             limit = (limits or {}).get(name)
             line = _Line(run, name, connect, state, clock, progress, urgent, limit, close_again)
             lines[pool.submit(line.work_off, queue)] = line
-        return {lines[ended].name: _ended(lines[ended], ended) for ended in as_completed(lines)}
+        return {line.name: _ended(line, ended) for ended, line in lines.items()}
 
 
 def _ended(line: _Line, ended: Future[Done]) -> Done:
@@ -155,7 +156,7 @@ class _Line:
     def _send_all(self, queue: list[Work]) -> None:
         lanes = max(1, self._target().capabilities.lanes)
         try:
-            with ThreadPoolExecutor(lanes) as pool:
+            with workers(lanes) as pool:
                 for batch in _batches(queue):
                     if self.silences >= PATIENCE or ASKED.is_set():
                         self.done.unsent += len(batch)
@@ -174,7 +175,7 @@ class _Line:
         target: Target = self.own.target
         return target
 
-    def _send(self, batch: list[Work], pool: ThreadPoolExecutor) -> None:
+    def _send(self, batch: list[Work], pool: Executor) -> None:
         if not self.urgent:
             self.state.require_room()
         intents = [(work.target, work.person_id, work.items) for work in batch]

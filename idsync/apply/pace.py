@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from idsync.together import sleep
+
 RESERVED = 0.2
 """The share of what is allowed that only revocations may use."""
 
@@ -25,7 +27,7 @@ class Pace:
         self,
         calls_per_second: float | None,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = sleep,
     ) -> None:
         self.rate = calls_per_second
         self._size = max(1.0, calls_per_second or 1.0)

@@ -10,6 +10,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception
 from tenacity.wait import wait_random_exponential
 
 from idsync.errors import Unavailable
+from idsync.together import sleep
 
 ATTEMPTS = 3
 LONGEST_WAIT_S = 30.0
@@ -70,5 +71,7 @@ def patiently(call: Callable[[], Answer], budget: Budget | None = None) -> Answe
             return False
         return budget is None or budget.spend()
 
-    retrying = Retrying(retry=retry_if_exception(worth_another), wait=_wait, reraise=True)
+    retrying = Retrying(
+        retry=retry_if_exception(worth_another), wait=_wait, sleep=sleep, reraise=True
+    )
     return retrying(call)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -21,6 +20,7 @@ from idsync.model import Cardholder, Outcome
 from idsync.plan.items import ITEMS
 from idsync.store import Operation, State
 from idsync.targets import Target
+from idsync.together import workers
 
 MANY = 200
 """Operations at one target from which on it is read as a whole, not cardholder by cardholder."""
@@ -45,7 +45,7 @@ def settle_unknown(state: State, connect: Connect, clock: Callable[[], datetime]
     def one(name: str) -> str:
         return _settle_at(state, name, by_target[name], connect, clock)
 
-    with ThreadPoolExecutor(max(1, len(by_target))) as pool:
+    with workers(len(by_target)) as pool:
         told = dict(zip(by_target, pool.map(one, by_target), strict=True))
     return {name: reason for name, reason in told.items() if reason}
 
@@ -96,7 +96,7 @@ def _shown(
     try:
         everybody = _everybody(target()) if len(operations) >= MANY else {}
         lanes = min(LANES, max(1, target().capabilities.lanes))
-        with ThreadPoolExecutor(lanes) as pool:
+        with workers(lanes) as pool:
             for start in range(0, len(operations), TOGETHER):
                 batch = operations[start : start + TOGETHER]
                 shown = [everybody.get(one.items["key"][0]) for one in batch]

@@ -11,6 +11,7 @@ from uuid import UUID, uuid5
 
 import polars as pl
 
+from idsync.mapping.following import followed
 from idsync.model import (
     Employment,
     IdentityLink,
@@ -92,6 +93,7 @@ def correlate(
     anchors = _anchors(reads)
     records = _known(records, links, persons_before, matching.fingerprint, anchors)
     records = _identify(records, matching.fingerprint, instance, anchors)
+    records = followed(records, keys=matching.keys, fingerprint=matching.fingerprint)
     accepted = records.filter(pl.col("reason").is_null())
     owners = accepted.select("source", "key", person_id="id").unique()
     persons, disagreements = _merge(accepted, matching, list(reads), persons_before)

@@ -94,12 +94,14 @@ def sync(
     *,
     approved_digest: str | None = None,
     sources: bool = True,
+    time: Callable[[], datetime] | None = None,
     step: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Run:
     """Plan and apply within the brakes; what is held waits for approval.
 
     With *approved_digest* exactly the plan of that digest is carried out, or none. Without
-    *sources* none is read, and what was last accepted decides.
+    *sources* none is read, and what was last accepted decides. *time* tells the time, in place
+    of the clock of this machine.
 
     Revocations that have not got through go before everything else.
 
@@ -108,17 +110,18 @@ def sync(
         NoRoom: there is no room for the state; the revocations have been tried.
         Unavailable: another run is at work.
     """
+    tell = time or clock
     with state.run_lock():
-        attend(config, state, clock, strict=True)
+        attend(config, state, tell, strict=True)
         with state.urgent():
-            silent = settle_unknown(state, lambda name: _connect(config, name), clock)
+            silent = settle_unknown(state, lambda name: _connect(config, name), tell)
             for name in silent:
                 progress(f"{name} does not answer: what it did last is still unknown")
             progress("pursuing revocations")
-            pursue(config, state, clock)
+            pursue(config, state, tell)
         state.require_room()
         state.audit.witness()  # where nothing can be signed, nothing but a revocation is sent
-        now = clock()
+        now = tell()
         seen = look(config, state, now, progress, sources=sources)
         if approved_digest is not None and seen.plan.digest != approved_digest:
             raise ChangedError(
@@ -127,12 +130,12 @@ def sync(
             )
         number = state.begin_run("apply" if approved_digest else "sync", now)
         remember(config, state, seen, now)
-        done = _carry_out(config, state, number, seen.plan, step)
+        done = _carry_out(config, state, number, seen.plan, tell, step)
         run = Run(look=seen, done=done)
         state.journal.fold(config.targets)
-        retain(config, state, clock())
+        retain(config, state, tell())
         summary = {name: _counts(one) for name, one in done.items()}
-        state.end_run(number, run.outcome, summary, clock())
+        state.end_run(number, run.outcome, summary, tell())
         return run
 
 
@@ -155,11 +158,16 @@ def _connect(config: Config, name: str) -> Target:
 
 
 def _carry_out(
-    config: Config, state: State, number: int, plan: Plan, step: Callable[[int, int], None]
+    config: Config,
+    state: State,
+    number: int,
+    plan: Plan,
+    tell: Callable[[], datetime],
+    step: Callable[[int, int], None],
 ) -> dict[str, Done]:
     work = [
         Work(target=target, person_id=person, change=change, items=items)
-        for target, person, change, items in ordered_changes(_due_now(config, state, plan))
+        for target, person, change, items in ordered_changes(_due_now(config, state, plan, tell))
     ]
     sent = 0
 
@@ -169,22 +177,24 @@ def _carry_out(
         step(sent, len(work))
 
     def close_again(name: str, person: str) -> str:
-        [closed] = close_person(config, state, person, number, clock, names=[name])
+        [closed] = close_person(config, state, person, number, tell, names=[name])
         return "" if closed.shut else f"revoked while it was written, and {closed.outcome}"
 
     return carry_out(
-        number, work, lambda name: _connect(config, name), state, clock, progressed,
+        number, work, lambda name: _connect(config, name), state, tell, progressed,
         limits=limits_of_calls(config), close_again=close_again,
     )  # fmt: skip
 
 
-def _due_now(config: Config, state: State, plan: Plan) -> pl.DataFrame:
+def _due_now(
+    config: Config, state: State, plan: Plan, tell: Callable[[], datetime]
+) -> pl.DataFrame:
     """What goes now: of a system that shows late, nothing that was sent a moment ago."""
     go = plan.go
     late = {name: capabilities_of(config.targets[name]).settles_s for name in go["target"].unique()}
     return (
         pl.concat(
-            not_sent_again(state, name, go.filter(pl.col("target") == name), settles_s, clock())
+            not_sent_again(state, name, go.filter(pl.col("target") == name), settles_s, tell())
             for name, settles_s in late.items()
         )
         if any(late.values())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
@@ -42,6 +41,7 @@ from idsync.service.planning import (
 )
 from idsync.service.reading import Progress, SourceRead, read_sources
 from idsync.store import State
+from idsync.together import workers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +85,7 @@ def look(
     else:
         people = accepted_people(config, state)
     orders = orders_of(state, people)
-    with ThreadPoolExecutor(2) as beside:  # targets are read while the rules are applied
+    with workers(2) as beside:  # targets are read while the rules are applied
         reading = beside.submit(read_targets, config, progress)
         remembering = beside.submit(remembered, config, state, config.targets)
         progress("applying the rules")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
@@ -34,6 +33,7 @@ from idsync.plan.target import plan_target, reasoned
 from idsync.service.braking import NOBODY, held_back
 from idsync.service.reading import Progress, SourceRead
 from idsync.store import State
+from idsync.together import workers
 
 LINKS = pl.Schema({"key": pl.String(), "person_id": pl.String()})
 SET_ASIDE = pl.Schema(dict.fromkeys(("source", "key", "reason", "person_id"), pl.String()))
@@ -153,7 +153,7 @@ def read_targets(
         progress(f"reading {target.name}")
         return _holdings(target)
 
-    with ThreadPoolExecutor(max(1, len(targets))) as pool:
+    with workers(len(targets)) as pool:
         answers = dict(zip(targets, pool.map(one, targets.values()), strict=True))
     holdings = {name: held for name, held in answers.items() if isinstance(held, Holdings)}
     failures = {name: reason for name, reason in answers.items() if isinstance(reason, str)}
@@ -193,7 +193,7 @@ def remembered(config: Config, state: State, names: Iterable[str]) -> dict[str, 
         )
 
     names = list(names)
-    with ThreadPoolExecutor(max(1, len(names))) as pool:
+    with workers(len(names)) as pool:
         return dict(zip(names, pool.map(one, names), strict=True))
 
 
@@ -233,7 +233,7 @@ def plan_all(
         )  # fmt: skip
         return without_exempt(plan, holdings[name])
 
-    with ThreadPoolExecutor(max(1, len(holdings))) as pool:
+    with workers(len(holdings)) as pool:
         return reasoned(list(pool.map(one, holdings)), desired, orders, now)
 
 

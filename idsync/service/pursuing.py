@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 from idsync.apply import PATIENCE
@@ -11,6 +10,7 @@ from idsync.config import Config
 from idsync.service.planning import remembered, stored_people
 from idsync.service.revoking import Closed, close_in, only, orders_on
 from idsync.store import Exposure, State
+from idsync.together import workers
 
 
 def pursue(config: Config, state: State, clock: Callable[[], datetime]) -> list[Closed]:
@@ -47,7 +47,7 @@ def pursue(config: Config, state: State, clock: Callable[[], datetime]) -> list[
                 shown.append(closed)
             return shown
 
-        with ThreadPoolExecutor(len(by_target)) as pool:
+        with workers(len(by_target)) as pool:
             closed = [one for shown in pool.map(at, by_target) for one in shown]
         sure = not state.closings.unconfirmed(config.targets)
         state.end_run(run, "applied" if sure else "partial", {}, clock())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,6 +19,7 @@ from idsync.model import Kind
 from idsync.plan.document import SourceState
 from idsync.sources import RECORDS, Batch, Source
 from idsync.store import Snapshot, State
+from idsync.together import workers
 
 Progress = Callable[[str], None]
 
@@ -56,7 +56,7 @@ def read_sources(
         )
         return _read(table, terms, state, now)
 
-    with ThreadPoolExecutor(max(1, len(sources))) as pool:
+    with workers(len(sources)) as pool:
         return dict(zip(sources, pool.map(one, sources.values()), strict=True))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -27,6 +26,7 @@ from idsync.service.planning import (
 )
 from idsync.service.planning import orders_of as standing_orders
 from idsync.store import State
+from idsync.together import workers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ def close_person(
         return close_in(config, state, people, mine, name, person_id, run, clock)
 
     asked = list(config.targets) if names is None else list(names)
-    with ThreadPoolExecutor(max(1, len(asked))) as pool:
+    with workers(len(asked)) as pool:
         return list(pool.map(one, asked))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,6 +10,7 @@ from zoneinfo import TZPATH
 
 from idsync.config import Config, TargetConfig
 from idsync.http_certificates import end_of_file, end_of_service
+from idsync.together import workers
 
 EARLY = ((7, "now"), (14, "this week"), (30, "this month"))
 """How many days before its end a certificate is told of, and how urgent that is."""
@@ -32,7 +32,7 @@ class Ending:
 
 def endings(config: Config, now: datetime) -> list[Ending]:
     """Return the certificates that end within 30 days, soonest first."""
-    with ThreadPoolExecutor(max(1, len(config.targets))) as pool:
+    with workers(len(config.targets)) as pool:
         asked = pool.map(lambda table: _endings(table, now), config.targets.values())
         return sorted((one for found in asked for one in found), key=lambda one: one.ends)
 

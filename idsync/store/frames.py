@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import polars as pl
@@ -13,6 +12,7 @@ from sqlalchemy import Connection, Engine, Select, delete, insert, select
 from idsync.errors import IntegrityError
 from idsync.store.digests import digest_of, require_sound
 from idsync.store.tables import part
+from idsync.together import workers
 
 PART_ROWS = 100_000
 SIDE_BY_SIDE = 4
@@ -47,7 +47,7 @@ class Frames:
 
     def load_all(self, wanted: Mapping[str, pl.Schema]) -> dict[str, pl.DataFrame]:
         """Return several frames by name, loaded side by side; see `load`."""
-        with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        with workers(SIDE_BY_SIDE) as pool:
             return dict(zip(wanted, pool.map(self.load, wanted, wanted.values()), strict=True))
 
     def names(self, prefix: str) -> list[str]:

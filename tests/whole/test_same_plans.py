@@ -11,7 +11,7 @@ import pytest
 
 from idsync.config import Config, load
 from idsync.service.applying import clock, sync
-from idsync.service.planning import look
+from idsync.service.looking import look
 from idsync.service.pursuing import pursue
 from idsync.store import State, open_state
 from tests.whole.town import Town

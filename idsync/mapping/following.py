@@ -1,0 +1,42 @@
+"""Records that still carry an old number of somebody whom HR has given a new one.
+
+The directory and the training system follow days later, or never. Until they do, their
+records share no number with anybody; but each has a key of its own by which it is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+
+def followed(
+    records: pl.DataFrame, *, keys: Sequence[str], fingerprint: Sequence[str]
+) -> pl.DataFrame:
+    """Return *records* with those that match nobody any longer given to whom they were of.
+
+    Only where that person is there, and nothing says that the record is of somebody else by
+    now: a record that is keyed by a number itself needs a fingerprint besides, since numbers
+    are given again. What such a record says of numbers is old, and is left out.
+    """
+    here = records.filter(pl.col("reason").is_null())["id"].drop_nulls().unique()
+    numbered = pl.any_horizontal((pl.col("key") == pl.col(name)).fill_null(False) for name in keys)
+    faced = pl.any_horizontal(
+        pl.lit(False), *(pl.col(name).fill_null("") != "" for name in fingerprint)
+    )
+    follows = (
+        (pl.col("reason") == "unmatched")
+        & pl.col("linked").is_in(here.implode())
+        & ~pl.col("reused")
+        & (~numbered | faced)
+    ).fill_null(False)
+    found = records.select(follows).to_series()
+    if not found.any():
+        return records
+    late = pl.lit(found)
+    return records.with_columns(
+        reason=pl.when(~late).then("reason"),
+        id=pl.when(late).then("linked").otherwise("id"),
+        **{name: pl.when(~late).then(name) for name in keys},
+    )

@@ -1,0 +1,176 @@
+"""What the doors should do, written from the laws: small, slow, and of no code of idsync's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias
+
+from tests.simulation.feeds import ZONE, Rows, Said
+
+Right: TypeAlias = tuple[str, str, str]  # target, kind, ref
+Span: TypeAlias = tuple[datetime, datetime]
+ALWAYS, NEVER = datetime(1900, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+AHEAD = timedelta(days=14)
+
+PROFILES: dict[str, tuple[list[Right], int, int | None]] = {  # rights, lead, days of leave
+    "alla": ([("hall", "access", "ENTRE"), ("ward", "access", "GÅRD")], 3, None),
+    "skola": ([("school", "access", "SKOLA"), ("school", "alarm", "LARM")], 0, None),
+    "vård": ([("ward", "access", "VÅRD"), ("hall", "access", "VÅRDENTRE")], 0, 0),
+    "jour": ([("ward", "access", "JOUR")], 0, None),
+    "nyckel": ([("school", "access", "NYCKEL")], 0, None),
+    "natt": ([("hall", "access", "NATT")], 0, 10),
+    "hamn": ([("hall", "access", "HAMN"), ("ward", "access", "HAMN")], 0, None),
+    "fast": ([("ward", "access", "VÅRD")], 0, None),
+}
+
+
+@dataclass
+class Reference:
+    """What may be believed, and what everybody should therefore hold.
+
+    *absences* is in how many accepted reads in a row somebody has to be missing before
+    that means anything.
+    """
+
+    absences: int = 1
+    believed: dict[str, Said] = field(default_factory=dict)
+    missing: dict[tuple[str, int], int] = field(default_factory=dict)
+    ghosts: dict[tuple[str, int], Said] = field(default_factory=dict)
+    wants: dict[int, tuple[datetime, dict[Right, Span], set[Right]]] = field(default_factory=dict)
+
+    def learn(self, source: str, said: Said) -> None:
+        """Believe a read that idsync has accepted."""
+        here = _speaks_of(said)
+        before = self.believed.get(source, {})
+        for uid in _speaks_of(before) - here:
+            self.ghosts[source, uid] = {kind: _of(uid, rows) for kind, rows in before.items()}
+            self.missing[source, uid] = 0
+        for one in [key for key in self.missing if key[0] == source]:
+            self.missing[one] += 1
+            if one[1] in here or self.missing[one] >= self.absences:
+                del self.missing[one], self.ghosts[one]
+        self.believed[source] = said
+        self.wants.clear()
+
+    def doubted(self) -> set[int]:
+        """Return whom a number does not tell apart from somebody else, or whom two records are."""
+        owners: dict[str, set[int]] = {}
+        doubled = set()
+        for source in self.believed:
+            for row in self._rows(source, "persons"):
+                owners.setdefault(row["employee_number"], set()).add(row["uid"])
+                doubled |= {row["uid"]} if "doubled" in row else set()
+        return doubled.union(*(uids for uids in owners.values() if len(uids) > 1))
+
+    def want(self, uid: int, now: datetime) -> tuple[dict[Right, Span], set[Right]]:
+        """Return what somebody should hold, and the rights of which nobody can say it."""
+        known = self.wants.get(uid)
+        if known is None or known[0] != now:
+            known = self.wants[uid] = (now, *self._want(uid, now))
+        return known[1], known[2]
+
+    def _rows(self, source: str, kind: str) -> Rows:
+        said = [self.believed.get(source, {}), *self._kept(source)]
+        return [row for one in said for row in one.get(kind, [])]  # type: ignore[call-overload]
+
+    def _kept(self, source: str) -> list[Said]:
+        return [said for (name, _), said in self.ghosts.items() if name == source]
+
+    def _want(self, uid: int, now: datetime) -> tuple[dict[Right, Span], set[Right]]:
+        jobs = _of(uid, self._rows("hr", "employments"))
+        groups = {row["role"] for row in _of(uid, self._rows("directory", "memberships"))}
+        courses = _of(uid, self._rows("lms", "trainings"))
+        spans: dict[Right, list[Span]] = {}
+        unsure: set[Right] = set()
+        for job in jobs:
+            for name, holds, requires in self._rules(job, groups, courses, now):
+                rights, lead, leave = PROFILES[name]
+                windows = _windows(job, lead, leave, requires, courses, now)
+                windows = [(a, b) for a, b in windows if b > now and a <= now + AHEAD and a < b]
+                if holds is None or (requires and "lms" not in self.believed):
+                    unsure |= set(rights) if windows else set()
+                elif holds:
+                    for right in rights:
+                        spans.setdefault(right, []).extend(windows)
+        return {right: _first(all_) for right, all_ in spans.items() if all_}, unsure
+
+    def _rules(
+        self, job: dict[str, Any], groups: set[str], courses: Rows, now: datetime
+    ) -> Iterable[tuple[str, bool | None, list[str]]]:
+        """Yield profile, whether the rule holds (None: nobody knows), and what it requires."""
+        under, kind = job["unit"].split(" / ")[0], job["kind"]
+        valid = {
+            row["course_id"] for row in courses
+            if row["completed_at"] <= now and (row["valid_to"] or NEVER) > now
+        }  # fmt: skip
+        grouped = "directory" in self.believed
+        yield "alla", True, []
+        yield "skola", under == "Skola", ["brand"]
+        yield "vård", under == "Vård", []
+        yield "jour", "G-JOUR" in groups if grouped else None, []
+        nyckel = "G-NYCKEL" in groups if grouped else None
+        yield "nyckel", _both(nyckel, None if kind is None else kind != "hourly"), []
+        fixed = None if kind is None else kind in ("permanent", "fixed")
+        yield "natt", _both(under != "Kontor", fixed), []
+        taken = "hamn" in valid if "lms" in self.believed else None
+        yield "hamn", _both(under == "Hamn", taken), []
+        yield "fast", None if kind is None else kind == "permanent", []
+
+
+GRACE = 14
+
+
+def _windows(
+    job: dict[str, Any], lead: int, leave: int | None, requires: list[str], courses: Rows,
+    now: datetime,
+) -> list[Span]:  # fmt: skip
+    begin, end = _days(job["valid_from"], -lead), job["valid_to"] or NEVER
+    windows = [(begin, end)]
+    if leave is not None and job["leave_from"]:
+        rests, back = _days(job["leave_from"], leave), job["leave_to"] or NEVER
+        if rests < min(back, end):
+            windows = [(begin, rests), (max(begin, back), end)]
+    windows = [(a, min(b, end)) for a, b in windows]
+    for course in requires:
+        taken = [r for r in courses if r["course_id"] == course and r["completed_at"] <= now]
+        until = _days(job["valid_from"], GRACE)
+        if not taken:
+            windows = [(a, min(b, until)) for a, b in windows]
+            continue
+        first = min(row["completed_at"] for row in taken)
+        last = [row["valid_to"] for row in taken]
+        covered = NEVER if None in last else _days(max(last), GRACE)
+        late = first if first > until else ALWAYS
+        windows = [(max(a, late), min(b, covered)) for a, b in windows]
+    return windows
+
+
+def _days(instant: datetime, days: int) -> datetime:
+    """Some local days later: midnight stays midnight over a clock change."""
+    local = instant.astimezone(ZONE).replace(tzinfo=None) + timedelta(days=days)
+    return local.replace(tzinfo=ZONE).astimezone(UTC)
+
+
+def _both(one: bool | None, other: bool | None) -> bool | None:
+    if one is False or other is False:
+        return False
+    return None if one is None or other is None else True
+
+
+def _first(windows: list[Span]) -> Span:
+    """The earliest stretch without a gap."""
+    begin, end = min(windows)
+    for a, b in sorted(windows):
+        if a <= end:
+            end = max(end, b)
+    return begin, end
+
+
+def _of(uid: int, rows: Rows) -> Rows:
+    return [row for row in rows if row["uid"] == uid]
+
+
+def _speaks_of(said: Said) -> set[int]:
+    return {row["uid"] for rows in said.values() for row in rows}

@@ -1,0 +1,24 @@
+"""The simulation finds what it is there to find: each law has a fault that breaks it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.bugs import BUGS, planted
+from tests.simulation.laws import Broken
+from tests.simulation.simulation import simulate
+
+LAWS = {*range(1, 15), 18}
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_a_planted_bug_is_found_and_its_law_is_named(name: str) -> None:
+    bug = BUGS[name]
+    with planted(bug), pytest.raises(Broken) as found:
+        simulate(1, bug.days, bug.weights)
+    assert found.value.law in (bug.law, *bug.also), found.value
+    assert "python -m tests.simulation --seed 1 --days" in found.value.__notes__[0]
+
+
+def test_every_law_has_a_planted_bug() -> None:
+    assert {bug.law for bug in BUGS.values()} == LAWS
