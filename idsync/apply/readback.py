@@ -60,11 +60,13 @@ def left(items: pl.DataFrame, shown: Cardholder | None) -> pl.DataFrame:
 
 
 def takes_away(items: pl.DataFrame) -> bool:
-    """Return whether the change is one whose success is never taken on the system's word."""
-    again = pl.col("part") == "again"
+    """Return whether the change is one whose success is never taken on the system's word.
+
+    Giving a card back is one too: once it is done, idsync forgets that it had taken it.
+    """
+    seen = pl.col("part").is_in(["status", "credential", "again"])
     removed = (pl.col("part") == "grant") & pl.col("was")
-    suspended = pl.col("value_after") == "suspended"
-    return not items.filter(removed | suspended | again).is_empty()
+    return not items.filter(removed | seen).is_empty()
 
 
 def gives(items: pl.DataFrame) -> bool:

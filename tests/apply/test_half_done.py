@@ -105,6 +105,17 @@ def test_what_is_sent_again_is_not_believed_either(tmp_path: Path) -> None:
     assert carry_out_one(target, change_of(told), told).outcome.status == "refused"
 
 
+def test_letting_back_in_is_not_believed_since_the_ledger_forgets_the_block(
+    tmp_path: Path,
+) -> None:
+    back = suspending().with_columns(
+        value_before=pl.lit("suspended"), value_after=pl.lit("active"), effect=pl.lit("gaining")
+    )
+    result = carry_out_one(showing(tmp_path, GONE, YES), change_of(back), back)
+    assert result.outcome.status == "refused"
+    assert result.standing.is_empty()
+
+
 def test_a_grant_that_lost_its_old_dates_and_has_no_new_ones_is_gone() -> None:
     item = dated(None, LATER)
     nothing = Cardholder(key="n1")
