@@ -52,7 +52,7 @@ def planted(bug: Bug) -> Iterator[None]:
 
 
 def _orders_forgotten_by_the_plan() -> Planted:
-    real = looking.orders_of
+    real = planning.orders_of
 
     def orders_of(state: Any, people: Any) -> Any:
         return dataclasses.replace(real(state, people), revoked=pl.DataFrame(schema=OPEN))
@@ -105,7 +105,7 @@ def _one_person_too_many() -> Planted:
 
 
 def _nothing_is_confirmed() -> Planted:
-    real = looking.plan_all
+    real = planning.plan_all
 
     def plan_all(*all_: Any) -> Any:
         return [
@@ -142,7 +142,7 @@ def _dates_do_not_matter_to_the_ledger() -> Planted:
 
 
 def _one_employment_each() -> Planted:
-    real = looking.desire_of
+    real = planning.desire_of
 
     def desire_of(config: Any, people: Any, now: datetime) -> Any:
         first = people.employments.unique("person_id", keep="last", maintain_order=True)
