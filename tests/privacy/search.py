@@ -12,6 +12,7 @@ import base64
 import io
 import json
 import quopri
+import re
 import sqlite3
 import tempfile
 import zlib
@@ -97,7 +98,7 @@ class Search:
 
     def __call__(self, data: bytes, where: str) -> list[Found]:
         """Return what stands in *data* and in everything packed in it."""
-        found = {}
+        found: dict[tuple[str, str], Found] = {}
         for packed, layer in layers(data, where):
             lower = packed.lower()
             for needle, (name, way) in self._needles.items():
@@ -116,8 +117,8 @@ def layers(data: bytes, where: str) -> Iterator[tuple[bytes, str]]:
         with suppress(zlib.error):
             inner = zlib.decompressobj(wbits=47).decompress(data[start:], 50_000_000)
             yield inner, f"{where}, {mark} at {start}"
-    if data.startswith(b"%PDF"):
-        yield _pdf(data), f"{where}, the text of the page"
+    for paper in re.finditer(rb"%PDF-.*?%%EOF", data, re.DOTALL):
+        yield _pdf(paper[0]), f"{where}, the text of a page"
     if data.startswith(b"SQLite format 3\0"):
         yield from _sqlite(data, where)
     if data.startswith(b"ARROW1"):
