@@ -91,5 +91,9 @@ def fail_at(place: str) -> None:
 
 if EARS:
     listen(Path(EARS))
+    if "CANARY_LDAP" in os.environ:
+        from ldap3.utils.log import EXTENDED, set_library_log_detail_level
+
+        set_library_log_detail_level(EXTENDED)
     if "CANARY_RAISE" in os.environ:
         fail_at(os.environ["CANARY_RAISE"])
