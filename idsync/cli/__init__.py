@@ -10,6 +10,7 @@ def main() -> None:
     import click
 
     from idsync.cli.app import app
+    from idsync.cli.console import plain
     from idsync.cli.secrecy import fault, keep_secrets
     from idsync.errors import IdsyncError
 
@@ -23,7 +24,7 @@ def main() -> None:
         error.show()
         code = 2
     except IdsyncError as error:
-        click.echo(f"idsync: {error}", err=True)
+        click.echo(f"idsync: {plain(str(error))}", err=True)
         code = error.exit_code
     except BrokenPipeError:
         code = 0

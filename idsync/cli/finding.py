@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from idsync.store import State
 
 
-def find_person(words: str, people: People, state: State) -> str:
+def find_person(words: str, people: People, state: State, *, only_these: bool = False) -> str:
     """Return the id of the one person meant by *words*.
 
     *words* is idsync's id, or a value known to one person only: employee number, user
     name, mail, a source's own key, or the whole name. "-" reads them from stdin, so that
     they stand in no list of processes and in no shell's history. By name, user name or
     mail nobody finds a protected person: whoever knows their name must not learn where
-    they work.
+    they work. With *only_these* nobody else is known than *people*.
 
     Raises:
         ConfigError: nobody, or several people, are known by it.
@@ -43,6 +43,8 @@ def find_person(words: str, people: People, state: State) -> str:
             return _only(found)
     links = state.frames.load("identity_link", schema(IdentityLink))
     linked = links.filter((pl.col("value") == asked) | (pl.col("person_id") == asked))
+    if only_these:
+        linked = linked.filter(pl.col("person_id").is_in(people.persons["id"].implode()))
     return _only(linked["person_id"].unique().to_list())
 
 

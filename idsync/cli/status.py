@@ -8,25 +8,52 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from idsync.cli.console import local_time, opened, options, print_json, print_table, say, vars_of
+from idsync.cli.console import (
+    controller_option,
+    local_time,
+    opened,
+    options,
+    print_json,
+    print_table,
+    say,
+    vars_of,
+)
 
 
 @click.command()
+@controller_option
 @options
-def command(config: Path, as_json: bool) -> int:
+def command(controller: str | None, config: Path, as_json: bool) -> int:
     """Show the last runs, what is held, and what is not confirmed.
 
     Reads the state only; no system is asked.
     """
+    import dataclasses
+
     from idsync.service.applying import clock
+    from idsync.service.planning import stored_people
+    from idsync.service.scope import scope_of
     from idsync.service.waiting import due, waiting
 
-    with opened(config, create=False) as (checked, state):
+    with opened(config, create=False) as (whole, state):
         runs = state.runs()
         held = [vars_of(part) for part in state.orders.waiting()]
         orders = [vars_of(order) for order in state.orders.revocations()]
         unsettled = state.journal.unsettled()
-        waits = [vars_of(one) for one in waiting(checked, state, clock())]
+        checked = whole
+        if controller is not None:
+            scope = scope_of(whole, controller)
+            theirs = set(scope.people(stored_people(whole, state)).persons["id"])
+            runs = [scope.run(row) for row in runs]
+            held = [part for part in held if scope.holds(part["scope"])]
+            orders = [order for order in orders if order["person_id"] in theirs]
+            unsettled = [one for one in unsettled if one.target in scope.targets]
+            checked = dataclasses.replace(scope.config(whole), sources={})
+        waits = [
+            vars_of(one)
+            for one in waiting(checked, state, clock())
+            if controller is None or one.target in checked.targets
+        ]
         schedule = [vars_of(one) for one in due(checked, state, clock())]
         sources = {
             name: vars_of(seen) if (seen := state.snapshot(name)) else None

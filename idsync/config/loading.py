@@ -17,7 +17,7 @@ from idsync.config.syntax import read_toml
 from idsync.config.tables import FileTable, ProfileTable, RuleTable, SourceTable, TargetTable
 from idsync.errors import ConfigError
 from idsync.mapping.catalogue import Profile, Right, Rule
-from idsync.settings import Settings
+from idsync.settings import Secret, Settings
 
 
 def load(path: Path) -> Config:
@@ -34,7 +34,8 @@ def load(path: Path) -> Config:
     if file:
         context["timezone"] = file.idsync.timezone
         check_references(file, problems)
-    sources = dict(_sources(raw, context, problems))
+    key = file.correlation.number_key if file else None
+    sources = dict(_sources(raw, context, problems, key))
     targets = dict(_targets(raw, context, problems))
     if problems or file is None:
         raise problems.error(path, text)
@@ -47,6 +48,7 @@ def load(path: Path) -> Config:
         correlation=file.correlation,
         sources=sources,
         targets=targets,
+        controllers=file.controllers,
         brakes=file.brakes,
         profiles=profiles,
         rules=rules,
@@ -57,12 +59,17 @@ def load(path: Path) -> Config:
 
 
 def _sources(
-    raw: dict[str, Any], context: dict[str, Any], problems: Problems
+    raw: dict[str, Any], context: dict[str, Any], problems: Problems, key: Secret | None
 ) -> Iterator[tuple[str, SourceConfig]]:
     for name, table in _tables(raw, "sources"):
         common = {key: value for key, value in table.items() if key in SourceTable.model_fields}
         source = problems.check(SourceTable, common, ("sources", name), context)
         settings = _settings("sources", name, table, SourceTable, context, problems)
+        if source and source.personal_numbers and key is None:
+            problems.add(
+                ("sources", name, "personal_numbers"),
+                "personal numbers are coded under a key: give [correlation] number_key",
+            )
         if source and settings:
             yield (
                 name,
@@ -72,6 +79,8 @@ def _sources(
                     kind=getattr(settings, "kind", source.kind) or "persons",
                     min_share=source.min_share,
                     settings=settings,
+                    personal_numbers=source.personal_numbers,
+                    number_key=key,
                 ),
             )
 
@@ -163,7 +172,7 @@ def _digest(
     file: FileTable, targets: dict[str, TargetConfig], profiles: list[Profile], raw: dict[str, Any]
 ) -> str:
     deciding = {
-        "correlation": file.correlation.model_dump(mode="json"),
+        "correlation": file.correlation.model_dump(mode="json", exclude={"number_key"}),
         "targets": {
             name: {"key": target.key, "release": target.release, "adopt": target.adopt}
             for name, target in targets.items()

@@ -9,7 +9,7 @@ from typing import Literal
 from idsync.config.tables import Brakes, Correlation, General
 from idsync.mapping.catalogue import Catalogue, Profile, Rule
 from idsync.model import Kind
-from idsync.settings import Settings
+from idsync.settings import Secret, Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +21,8 @@ class SourceConfig:
     kind: Kind
     min_share: float
     settings: Settings
+    personal_numbers: tuple[str, ...] = ()
+    number_key: Secret | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,7 @@ class Config:
     correlation: Correlation
     sources: dict[str, SourceConfig]
     targets: dict[str, TargetConfig]
+    controllers: dict[str, tuple[str, ...]]  # the units of each
     brakes: Brakes
     profiles: list[Profile]
     rules: list[Rule]

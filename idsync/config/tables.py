@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Val
 from idsync.config.sentences import suggest
 from idsync.mapping.conditions import Condition, parse
 from idsync.model import ATTRIBUTES, GrantKind, Kind, Person, scalar_fields
-from idsync.settings import Settings, ZoneField
+from idsync.settings import SecretField, Settings, ZoneField
 
 IDENTIFYING = ("employee_number", "user_name", "mail", "phone")
 """Attributes that can tell who somebody is. A name cannot: two people may share one."""
@@ -94,6 +94,7 @@ class Correlation(Settings):
     precedence: dict[Annotated[str, _one_of("default", *KNOWN_OF_PEOPLE)], tuple[Text, ...]] = (
         Field({})
     )
+    number_key: SecretField | None = None
 
 
 class SourceTable(Settings):
@@ -102,6 +103,9 @@ class SourceTable(Settings):
     type: Text
     kind: Kind | None = None
     min_share: Share = 0.6
+    personal_numbers: tuple[
+        Annotated[str, _one_of("key", "person_key", "employee_number", "user_name")], ...
+    ] = ()
 
 
 class TargetTable(Settings):
@@ -193,6 +197,7 @@ class FileTable(Settings):
     correlation: Correlation = Field(default={}, validate_default=True)
     sources: dict[Name, dict[str, Any]] = Field(default={})
     targets: dict[Name, dict[str, Any]] = Field(default={})
+    controllers: dict[Text, tuple[Text, ...]] = Field(default={})
     brakes: Brakes = Field(default={}, validate_default=True)
     profiles: tuple[ProfileTable, ...] = ()
     rules: tuple[RuleTable, ...] = ()

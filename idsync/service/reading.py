@@ -15,6 +15,7 @@ from idsync.config import SourceConfig, connect_source
 from idsync.errors import IdsyncError, Incomplete
 from idsync.model import Kind
 from idsync.plan.document import SourceState
+from idsync.service.personal_numbers import coded
 from idsync.sources import RECORDS, Batch, Source
 from idsync.store import Snapshot, State
 
@@ -55,6 +56,7 @@ def _read(config: SourceConfig, state: State, now: datetime) -> SourceRead:
             tables, last = _gather(source, before.cursor if before else None)
         finally:
             source.close()
+        tables = coded(tables, config)
         records = tables[config.kind].height
         _require_enough(records, before, config.min_share)
     except IdsyncError as error:

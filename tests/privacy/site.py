@@ -321,8 +321,9 @@ def _order(site: Site, stack: ExitStack) -> dict[str, Any]:
 
     landlord.fingerprints.add(fingerprint(key.public_key()))
     return {
-        "type": "work_order", "landlord": "Björkens Fastigheter AB", "folder": str(site.of("order")),
-        "ledger": str(site.folder / "order-ledger.sqlite"), "create": True,
+        "type": "work_order", "landlord": "Björkens Fastigheter AB",
+        "folder": str(site.of("order")), "create": True,
+        "ledger": str(site.folder / "order-ledger.sqlite"),
         "signing_key": site.secret("signing", pem(key)), "inventory": str(landlord.list_file),
     }  # fmt: skip
 
