@@ -35,8 +35,8 @@ def coded(tables: Mapping[Kind, pl.DataFrame], source: SourceConfig) -> dict[Kin
     Raises:
         ConfigError: a column that is not declared holds such numbers, or there is no key.
     """
-    for table in tables.values():
-        for name in set(COLUMNS) & set(table.columns) - set(source.personal_numbers):
+    for kind, table in tables.items():
+        for name in set(COLUMNS) & set(table.columns) - _declared(kind, source):
             if _holds_numbers(table[name]):
                 raise ConfigError(
                     f"{name} looks like personal identity numbers (personnummer), which are "
@@ -48,11 +48,17 @@ def coded(tables: Mapping[Kind, pl.DataFrame], source: SourceConfig) -> dict[Kin
     return {
         kind: table.with_columns(
             _codes(table[name], key)
-            for name in source.personal_numbers
-            if name in table.columns and table[name].dtype == pl.String
+            for name in sorted(_declared(kind, source))
+            if name in table.columns
         )
         for kind, table in tables.items()
     }
+
+
+def _declared(kind: Kind, source: SourceConfig) -> set[str]:
+    """The columns of one table; whom a `person_key` names is there by `key`."""
+    declared = set(source.personal_numbers)
+    return declared | {"key"} if kind == "persons" and "person_key" in declared else declared
 
 
 def _holds_numbers(values: pl.Series) -> bool:

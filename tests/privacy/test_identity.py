@@ -13,7 +13,7 @@ import pytest
 from tests.privacy.people import LATE, OPEN, PROTECTED, Human
 from tests.privacy.search import Search
 from tests.privacy.site import Site
-from tests.privacy.test_protected import fields_in
+from tests.privacy.test_protected import ALWAYS, fields_in
 from tests.servers.postgres import Database
 
 pytest_plugins = ("tests.servers.state_fixtures",)
@@ -80,15 +80,13 @@ def test_a_personnummer_as_a_key_refuses_the_source(site: Site) -> None:
 def test_a_personnummer_that_must_match_is_a_keyed_code_before_it_is_kept(site: Site) -> None:
     planted = numbered(site, short=True)
     site.environment["NUMBER_KEY"] = MAC_KEY
+    both = '["person_key", "employee_number"]'
     edited(
         site,
         ("[correlation]\n", '[correlation]\nnumber_key = { env = "NUMBER_KEY" }\n'),
-        ("[sources.hr]\n", '[sources.hr]\npersonal_numbers = ["person_key", "employee_number"]\n'),
+        ("[sources.hr]\n", f"[sources.hr]\npersonal_numbers = {both}\n"),
         ("[sources.directory]\n", '[sources.directory]\npersonal_numbers = ["employee_number"]\n'),
-        (
-            "[sources.lms]\n",
-            '[sources.lms]\npersonal_numbers = ["person_key", "employee_number"]\n',
-        ),
+        ("[sources.lms]\n", f"[sources.lms]\npersonal_numbers = {both}\n"),
     )
     answer = site.run("sync")
     assert answer.code == 0, answer
@@ -155,7 +153,7 @@ def test_while_the_source_of_marks_was_never_read_everybody_new_is_protected(sit
     site.text("hr.csv", [Human.HR, *(one.hr() for one in site.people), "#ANTAL;4"])
     assert site.run("sync").code == 4
     assert b"Nykomlinga" not in site.told("local")
-    assert fields_in(site.told("local"), LATE) <= {"number"}
+    assert fields_in(site.told("local"), LATE) <= ALWAYS
 
 
 # ── letters ─────────────────────────────────────────────────────────────────────────────
@@ -181,6 +179,9 @@ def test_numbers_that_look_alike_are_one_only_where_the_text_is(site: Site, pair
     site.text("hr.csv", [Human.HR, *hr, "#ANTAL;3"])
     directory = [replace(OPEN, number=second), LATE, PROTECTED]
     site.text("directory.csv", [Human.DIRECTORY, *(one.directory() for one in directory)])
+    numbers = (first, LATE.number, PROTECTED.number)
+    lms = [f"{number},brand,2026-01-10,2099-01-10" for number in numbers]
+    site.text("lms.csv", ["nr,kurs,klar,till", *lms])
     plan = site.json("plan", "--save", "plan")
     told = (site.folder / "plan").read_bytes()
     assert plan["sources"]["hr"]["complete"]
