@@ -88,6 +88,7 @@ class Capabilities:
     lanes: int = 1  # how many calls at the same time, each lane its own connection
     calls_per_second: float | None = None
     answer_hours: float = 0  # 0: at once; else how long an answer may take before it is overdue
+    keeps_history: bool = True  # may what was overwritten, such as a name, stand there yet
     offline_hours: int = 0  # how long an offline lock may honour a revoked tag
 
     @property

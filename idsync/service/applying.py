@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from idsync.config import Config, connect_target
 from idsync.errors import ChangedError, ConfigError
 from idsync.mapping.correlate import People
 from idsync.plan.document import Plan, ordered_changes
+from idsync.service.minimising import minimised
 from idsync.service.planning import LINKS, Look, look
 from idsync.service.reading import Progress
 from idsync.service.revoking import close_person
@@ -32,6 +33,7 @@ class Run:
 
     look: Look
     done: Mapping[str, Done]
+    minimised: list[dict[str, Any]] = field(default_factory=list)  # see service/minimising
 
     @property
     def writes(self) -> int:
@@ -66,6 +68,7 @@ class Run:
             "format": "idsync.run/1",
             "outcome": self.outcome,
             "writes": self.writes,
+            "minimised": self.minimised,
             "problems": [
                 {"target": name, "person": person, "reason": reason}
                 for name, done in self.done.items()
@@ -106,7 +109,7 @@ def sync(
         number = state.begin_run("apply" if approved_digest else "sync", now)
         remember(config, state, seen, now)
         done = _carry_out(config, state, number, seen.plan, step)
-        run = Run(look=seen, done=done)
+        run = Run(look=seen, done=done, minimised=minimised(config, seen.plan))
         state.journal.fold(config.targets)
         summary = {name: _counts(one) for name, one in done.items()}
         state.end_run(number, run.outcome, summary, clock())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -80,6 +81,14 @@ def test_a_plan_that_takes_a_name_away_does_not_say_the_name(story: Story, said:
     saved = (story.site.folder / "tonight.plan").read_bytes()
     assert fields_in(saved, LATE) <= ALWAYS
     assert fields_in(saved, LEAVER) - ALWAYS == set(), "of a leaver no name is written"
+
+
+@pytest.mark.case("A2")
+def test_a_late_mark_tells_in_which_systems_the_old_name_may_stay(story: Story) -> None:
+    run = json.loads(story.said["sync --json"].answer.out)
+    told = {one["target"]: (one["people"], one["keeps_history"]) for one in run["minimised"]}
+    named = [kind for kind in KINDS if RELEASE[kind]]
+    assert told == {kind: (1, kind != "local") for kind in named}
 
 
 @pytest.mark.parametrize("said", ["plan", "plan --json", "sync --json"])
