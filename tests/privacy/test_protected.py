@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+import idsync
 from tests.privacy.people import LATE, LEAVER, OPEN, PROTECTED, Human
 from tests.privacy.search import Search
 from tests.privacy.site import KINDS, RELEASE
@@ -95,3 +98,52 @@ def test_a_late_mark_tells_in_which_systems_the_old_name_may_stay(story: Story) 
 def test_with_systems_of_every_kind_nothing_comes_out_by_the_way(story: Story, said: str) -> None:
     for place in NOWHERE:
         assert story.said[said].found(place) == []
+
+
+# ── what nobody needs ───────────────────────────────────────────────────────────────────
+
+ASKED = {
+    "scim": rb"^[A-Z]+ /scim/v2/(Users|Groups|ServiceProviderConfig|Schemas|ResourceTypes)\b",
+    "gallagher": rb"^[A-Z]+ /api(/cardholders|/access_groups|/personal_data_fields|/card_types"
+                 rb"|/competencies|/divisions|/operator_groups)?\b",
+    "arx": rb"^(GET|POST) /arx/(export|import|export_accesscategory)[? ]",
+}  # fmt: skip
+"""The addresses that an adapter may call; events of passages and doors are not among them."""
+
+CALLED = re.compile(rb"(?:GET|POST|PUT|PATCH|DELETE) \S+ HTTP/1\.1\r")
+OPENS = (
+    b"AccessDoor", b"UnlockDoor", b"LockOpenDoor", b"ExternalAuthorization", b"doorcontrol",
+    b"accesscontrol", b"AccessGranted", b"AccessTaken",
+)  # fmt: skip
+"""Words of ONVIF for opening a door, and for the events of who passed it."""
+
+
+@pytest.mark.case("A10", "X16")
+@pytest.mark.parametrize("kind", ["scim", "gallagher", "arx", "onvif"])
+def test_no_system_is_asked_who_passed_or_told_to_open(story: Story, kind: str) -> None:
+    sent = story.before[kind] + story.after[kind]
+    called = CALLED.findall(sent)
+    assert len(called) > 5, "nothing is looked at here"
+    if kind in ASKED:
+        assert [one for one in called if not re.match(ASKED[kind], one)] == []
+    for word in OPENS:
+        assert word.lower() not in sent.lower(), word
+
+
+CARDS_ONLY = {
+    f"{name}_request"
+    for name in (
+        "get_controller", "get_time", "get_time_profile", "get_cards", "get_card",
+        "get_card_by_index", "put_card", "delete_card",
+    )
+}  # fmt: skip
+
+
+@pytest.mark.case("A10", "X16")
+def test_a_controller_is_sent_no_command_but_those_for_cards() -> None:
+    """Messages of the UT0311 that open a door or read events are not among those that are made."""
+    files = (Path(idsync.__file__).parent / "targets").glob("uhppote*.py")
+    text = "".join(file.read_text("utf-8") for file in files)
+    made = set(re.findall(r"encode\.(\w+_request)", text))
+    assert made <= CARDS_ONLY
+    assert "put_card_request" in made
