@@ -89,6 +89,7 @@ class Capabilities:
     calls_per_second: float | None = None
     answer_hours: float = 0  # 0: at once; else how long an answer may take before it is overdue
     settles_s: float = 0  # how long the old state may show after a write was said to be done
+    keeps_history: bool = True  # may what was overwritten, such as a name, stand there yet
     offline_hours: int = 0  # how long an offline lock may honour a revoked tag
 
     @property

@@ -367,6 +367,11 @@ class Api:
 
     def _why(self, error: Exception) -> str:
         """Return why no answer came, in our own words: the library's hold the whole address."""
+        if "ForbiddenAddress" in repr(error):
+            return (
+                "the name in url leads to this machine, or to an address that no access system "
+                "has: correct the name's entry"
+            )
         if isinstance(error, requests.exceptions.SSLError):
             if "CERTIFICATE_VERIFY_FAILED" in str(error) or "doesn't match" in str(error):
                 return "the certificate is not trusted: check ca_file, its dates and its name"

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPResponse
+from ipaddress import ip_address
 from socket import SocketIO, socket
 from typing import Any
 
@@ -73,12 +74,41 @@ class _PatientResponse(HTTPResponse):
         self.fp = io.BufferedReader(_PatientReader(sock, sock.makefile("rb", buffering=0)))
 
 
+class ForbiddenAddress(OSError):
+    """A name leads to an address where no access system is."""
+
+
+def _require_elsewhere(host: str, connection: socket) -> None:
+    """Raise ForbiddenAddress if *host*, which does not say so, is this machine or its cloud's.
+
+    Whoever answers for a name decides where it leads: to services of this machine, or to
+    169.254.169.254, where clouds hand out credentials. Nothing was sent so far.
+    """
+    peer = ip_address(connection.getpeername()[0].partition("%")[0])
+    peer = getattr(peer, "ipv4_mapped", None) or peer
+    named = host.strip("[]").rstrip(".").lower()
+    said = named == "localhost" or named == str(peer)
+    if peer.is_link_local or peer.is_unspecified or (peer.is_loopback and not said):
+        connection.close()
+        raise ForbiddenAddress
+
+
 class _PatientHTTP(HTTPConnection):
     response_class = _PatientResponse
+
+    def _new_conn(self) -> socket:
+        connection = super()._new_conn()
+        _require_elsewhere(self.host, connection)
+        return connection
 
 
 class _PatientHTTPS(HTTPSConnection):
     response_class = _PatientResponse
+
+    def _new_conn(self) -> socket:
+        connection = super()._new_conn()
+        _require_elsewhere(self.host, connection)
+        return connection
 
 
 class _HTTPPool(urllib3.HTTPConnectionPool):

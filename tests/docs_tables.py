@@ -168,6 +168,7 @@ COMPARED: dict[str, tuple[tuple[str, str], ...]] = {
         ("by", "wire"), ("our records", "marks"), ("tells what changed", "change_feed"),
         ("people a call", "batch"), ("calls at once", "lanes"), ("a second", "calls_per_second"),
         ("answer within h", "answer_hours"), ("offline locks, h", "offline_hours"),
+        ("old names may stay", "keeps_history"),
     ),
 }  # fmt: skip
 PROFILES = Path(capabilities.__file__).parent / "targets" / "profiles"

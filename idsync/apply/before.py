@@ -13,6 +13,7 @@ import polars as pl
 
 from idsync.apply.readback import left
 from idsync.model import Cardholder
+from idsync.plan.attributes import HIDDEN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +66,7 @@ def _verdict(item: dict[str, Any], shown: Cardholder | None, one_per_right: bool
     before = item["value_before"] or ""
     if states == {item["value_after"]}:
         return "done"
-    return "due" if before in states else "overtaken"
+    return "due" if before in states or before == HIDDEN else "overtaken"
 
 
 def _of_grant(item: dict[str, Any], shown: Cardholder, one_per_right: bool) -> str:

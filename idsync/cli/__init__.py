@@ -11,8 +11,11 @@ def main() -> None:
     import click
 
     from idsync.cli.app import app
+    from idsync.cli.console import plain
+    from idsync.cli.secrecy import fault, keep_secrets
     from idsync.errors import DiskFailed, IdsyncError
 
+    keep_secrets()
     try:
         code = app(standalone_mode=False)
     except click.exceptions.Abort:
@@ -27,18 +30,14 @@ def main() -> None:
         click.echo(f"idsync: {error}", err=True)
         os._exit(error.exit_code)
     except IdsyncError as error:
-        click.echo(f"idsync: {error}", err=True)
+        click.echo(f"idsync: {plain(str(error))}", err=True)
         code = error.exit_code
     except BrokenPipeError:
         code = 0
     except Exception as error:  # no stack trace: it would show personal data
-        place = error.__traceback__
-        while place is not None and place.tb_next is not None:
-            place = place.tb_next
-        where = f"{place.tb_frame.f_globals.get('__name__')}:{place.tb_lineno}" if place else "?"
+        told = fault(type(error), error.__traceback__)
         click.echo(
-            f"idsync: a fault in idsync itself ({type(error).__name__} at {where}): "
-            "nothing more was done; please report it",
+            f"idsync: a fault in idsync itself ({told}): nothing more was done; please report it",
             err=True,
         )
         code = 2

@@ -10,12 +10,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from unicodedata import category
 
 import click
 
 if TYPE_CHECKING:
     from idsync.config import Config
     from idsync.store import State
+
+UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode's controls, formats (direction, zero width), halves of pairs, and line ends."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -31,6 +35,13 @@ def options(function: Function) -> Function:
         default=Path("connectors.toml"),
         show_default=True,
         help="The configuration.",
+    )(function)
+
+
+def controller_option(function: Function) -> Function:
+    """Give a command the option that narrows it to one controller."""
+    return click.option(
+        "--controller", help="Only what one controller may see: its targets and its people."
     )(function)
 
 
@@ -106,7 +117,9 @@ class Progress:
 
 def print_json(document: Any) -> None:  # noqa: ANN401 - whatever JSON holds
     """Print one JSON document."""
-    click.echo(json.dumps(document, ensure_ascii=False, indent=2, default=str))
+    text = json.dumps(document, ensure_ascii=False, indent=2, default=str)
+    # what JSON leaves as it is may still steer a terminal, or turn what is read around
+    click.echo("\n".join(plain(line) for line in text.split("\n")))
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -121,14 +134,25 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
         numbers = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
         table.add_column(name, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+        table.add_row(*(Text("" if cell is None else plain(str(cell))) for cell in row))
     width = None if sys.stdout.isatty() else 120
     Console(width=width, highlight=False).print(table)
 
 
 def say(text: str) -> None:
-    """Print one line."""
-    click.echo(text)
+    """Print one line, or several."""
+    click.echo("\n".join(plain(line) for line in text.split("\n")))
+
+
+def plain(text: str) -> str:
+    """Return *text* with each sign that is not seen, or that steers a terminal, spelled out.
+
+    Names come from elsewhere: an escape sequence in one would draw, and a mark of
+    direction would let it read as somebody else's. In JSON the spelling means the sign.
+    """
+    if text.isprintable():
+        return text
+    return "".join(json.dumps(sign)[1:-1] if category(sign) in UNSEEN else sign for sign in text)
 
 
 def local_time(text: str, zone: Any) -> str:  # noqa: ANN401 - ZoneInfo, kept out of start-up

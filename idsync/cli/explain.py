@@ -6,15 +6,23 @@ from pathlib import Path
 
 import click
 
-from idsync.cli.console import opened, options, print_json, say
+from idsync.cli.console import controller_option, opened, options, print_json, say
 
 
 @click.command()
 @click.argument("person")
 @click.option("--target", help="One target only.")
 @click.option("--grant", help="One right only, by the target's own name.")
+@controller_option
 @options
-def command(person: str, target: str | None, grant: str | None, config: Path, as_json: bool) -> int:
+def command(
+    person: str,
+    target: str | None,
+    grant: str | None,
+    controller: str | None,
+    config: Path,
+    as_json: bool,
+) -> int:
     """Say why somebody has access, and why not: rules, employments, training, dates.
 
     PERSON is an employee number, user name, mail or idsync's id, as known since the last
@@ -27,11 +35,15 @@ def command(person: str, target: str | None, grant: str | None, config: Path, as
     from idsync.service.applying import clock
     from idsync.service.planning import desire_of, stored_people
     from idsync.service.revoking import only
+    from idsync.service.scope import scope_of
 
-    with opened(config, create=False) as (checked, state):
+    with opened(config, create=False) as (whole, state):
+        everybody = stored_people(whole, state)
+        scope = scope_of(whole, controller) if controller is not None else None
+        checked = scope.config(whole) if scope else whole
+        everybody = scope.people(everybody) if scope else everybody
         require_target(checked, target)
-        everybody = stored_people(checked, state)
-        found = find_person(person, everybody, state)
+        found = find_person(person, everybody, state, only_these=scope is not None)
         now = clock()
         desired = desire_of(checked, only(everybody, found), now)
         told = explain(found, desired, now=now, target=target, grant=grant)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from idsync.errors import ConfigError
@@ -12,22 +13,28 @@ if TYPE_CHECKING:
     from idsync.store import State
 
 
-def find_person(words: str, people: People, state: State) -> str:
+def find_person(words: str, people: People, state: State, *, only_these: bool = False) -> str:
     """Return the id of the one person meant by *words*.
 
     *words* is idsync's id, or a value known to one person only: employee number, user
-    name, mail, a source's own key, or the whole name.
+    name, mail, a source's own key, or the whole name. "-" reads them from stdin, so that
+    they stand in no list of processes and in no shell's history. By name, user name or
+    mail nobody finds a protected person: whoever knows their name must not learn where
+    they work. With *only_these* nobody else is known than *people*.
 
     Raises:
         ConfigError: nobody, or several people, are known by it.
     """
     import polars as pl
 
+    from idsync.mapping.protection import is_protected
     from idsync.model import IdentityLink, schema
 
-    persons = people.persons
-    asked = words.strip()
-    for names in (["id"], ["employee_number", "user_name", "mail"], ["display_name"]):
+    asked = (sys.stdin.readline() if words == "-" else words).strip()
+    plain = people.persons.filter(~is_protected())
+    by = (["id"], ["employee_number"], ["user_name", "mail"], ["display_name"])
+    for names in by:
+        persons = people.persons if names in by[:2] else plain
         hit = pl.any_horizontal(
             [pl.col(name).str.to_lowercase() == asked.lower() for name in names]
         )
@@ -36,6 +43,8 @@ def find_person(words: str, people: People, state: State) -> str:
             return _only(found)
     links = state.frames.load("identity_link", schema(IdentityLink))
     linked = links.filter((pl.col("value") == asked) | (pl.col("person_id") == asked))
+    if only_these:
+        linked = linked.filter(pl.col("person_id").is_in(people.persons["id"].implode()))
     return _only(linked["person_id"].unique().to_list())
 
 

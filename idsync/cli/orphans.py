@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from idsync.cli.console import Progress, opened, options, print_json, print_table, say
+from idsync.cli.console import (
+    Progress,
+    controller_option,
+    opened,
+    options,
+    print_json,
+    print_table,
+    say,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -18,8 +26,11 @@ COLUMNS = ["target", "cls", "what", "ref", "key", "department", "detail"]
 @click.command()
 @click.option("--target", help="One target only.")
 @click.option("--csv", "as_csv", is_flag=True, help="CSV on stdout, safe to open in a spreadsheet.")
+@controller_option
 @options
-def command(target: str | None, as_csv: bool, config: Path, as_json: bool) -> int:
+def command(
+    target: str | None, as_csv: bool, controller: str | None, config: Path, as_json: bool
+) -> int:
     """List tags and grants that no current person or basis explains.
 
     By class: no holder, holder has left, holder unknown, basis ended, shared card number.
@@ -31,11 +42,17 @@ def command(target: str | None, as_csv: bool, config: Path, as_json: bool) -> in
     from idsync.cli.finding import require_target
     from idsync.service.applying import clock
     from idsync.service.finding_orphans import all_orphans
+    from idsync.service.planning import stored_people
+    from idsync.service.scope import scope_of
 
     progress = Progress(quiet=as_json or as_csv)
-    with opened(config, create=False) as (checked, state):
+    with opened(config, create=False) as (whole, state):
+        scope = scope_of(whole, controller) if controller is not None else None
+        checked = scope.config(whole) if scope else whole
         require_target(checked, target)
         found, failures = all_orphans(checked, state, clock(), progress)
+        if scope:
+            found = scope.orphans(found, stored_people(checked, state))
         progress.end()
     if target:
         found = found.filter(pl.col("target") == target)

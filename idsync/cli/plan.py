@@ -45,15 +45,16 @@ def command(
         chosen = pl.lit(True)
         if target:
             chosen = chosen & (pl.col("target") == target)
-        if person:
-            chosen = chosen & (pl.col("person_id") == find_person(person, seen.people, state))
+        asked = find_person(person, seen.people, state) if person else None
+        if asked:
+            chosen = chosen & (pl.col("person_id") == asked)
         if as_json:
             document = json.loads(plan.encoded())
             document["changes"] = [
                 change
                 for change in document["changes"]
                 if (not target or change["target"] == target)
-                and (not person or change["person"] == find_person(person, seen.people, state))
+                and (not asked or change["person"] == asked)
             ]
             print_json(document)
             return exit_code(plan.outcome)

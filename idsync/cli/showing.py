@@ -158,6 +158,10 @@ def show_run(document: dict[str, Any]) -> None:
     for problem in document["problems"][:SHOWN_CHANGES]:
         say(f"{problem['target']}: Person {problem['person'][:8]}: {problem['reason']}")
     show_held(document["held"], datetime.fromisoformat(document["made_at"]))
+    for one in document["minimised"]:
+        people = f"{one['people']} protected {'person' if one['people'] == 1 else 'people'}"
+        kept = "; what stood there may be in its history yet" if one["keeps_history"] else ""
+        say(f"{one['target']}: names of {people} are overwritten{kept} (docs/privacy.md).")
     words = {
         "no-change": "Nothing to change; no write was sent.",
         "applied": "Done.",

@@ -3,59 +3,43 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import click
 
-from idsync.cli.console import local_time, opened, options, print_json, print_table, say, vars_of
+from idsync.cli.console import (
+    controller_option,
+    local_time,
+    opened,
+    options,
+    print_json,
+    print_table,
+    say,
+    vars_of,
+)
 from idsync.cli.showing import aged, limit_words, waits_since
+
+if TYPE_CHECKING:
+    from idsync.config import Config
+    from idsync.store import State
 
 SHOWN = 20
 
 
 @click.command()
+@controller_option
 @options
-def command(config: Path, as_json: bool) -> int:
+def command(controller: str | None, config: Path, as_json: bool) -> int:
     """Show the last runs, what is held, and what is not confirmed.
 
     Reads the state only; no system is asked.
     """
-    from idsync.service.applying import clock
-    from idsync.service.braking import margins
-    from idsync.service.waiting import due, waiting
-
     with opened(config, create=False) as (checked, state):
-        runs = state.runs()
-        held = [aged(vars_of(part), clock()) for part in state.orders.waiting()]
-        room = [vars_of(one) for one in margins(checked, state, clock())]
-        orders = [vars_of(order) for order in state.orders.revocations()]
-        unsettled = state.journal.unsettled()
-        waits = [vars_of(one) for one in waiting(checked, state, clock())]
-        schedule = [vars_of(one) for one in due(checked, state, clock())]
-        sources = {
-            name: vars_of(seen) if (seen := state.snapshot(name)) else None
-            for name in checked.sources
-        }
-        open_ = [vars_of(one) for one in state.closings.unconfirmed(checked.targets)]
-        circuits = [vars_of(one) for one in state.circuits.all()]
-        verdicts = {name: state.verdicts.last(name) for name in checked.sources}
+        told = _told(checked, state, controller)
         zone = checked.idsync.timezone
         if as_json:
-            print_json(
-                {
-                    "format": "idsync.status/1", "runs": runs, "held": held, "revocations": orders,
-                    "unsettled": len(unsettled), "sources": sources,
-                    "verdicts": {
-                        name: {"at": last[0], **vars_of(last[1])} if last else None
-                        for name, last in verdicts.items()
-                    },
-                    "waiting": waits, "due": schedule, "brakes": room,
-                    "unconfirmed": open_, "circuits": circuits,
-                    "oldest_unconfirmed": open_[0]["order"]["ordered_at"] if open_ else None,
-                    "oldest_unsettled": unsettled[0].intent_at if unsettled else None,
-                }
-            )  # fmt: skip
+            print_json(told)
             return 0
         print_table(
             "Last runs",
@@ -64,7 +48,7 @@ def command(config: Path, as_json: bool) -> int:
                 [row["id"], row["command"], local_time(row["started_at"], zone),
                  local_time(row["ended_at"], zone) if row["ended_at"] else "did not end",
                  row["outcome"] or "?"]
-                for row in runs
+                for row in told["runs"]
             ],
         )  # fmt: skip
         print_table(
@@ -74,19 +58,69 @@ def command(config: Path, as_json: bool) -> int:
                 [name, seen["records"] if seen else 0,
                  local_time(str(seen["accepted_at"]), zone) if seen else "never",
                  seen["proof"] if seen else ""]
-                for name, seen in sources.items()
+                for name, seen in told["sources"].items()
             ],
         )  # fmt: skip
-        for name, last in verdicts.items():
-            if last and not last[1].complete:
-                say(f"{name}: INCOMPLETE at {local_time(last[0], zone)}: {last[1].reason}")
-        for part in held:
+        for name, last in told["verdicts"].items():
+            if last and not last["complete"]:
+                say(f"{name}: INCOMPLETE at {local_time(last['at'], zone)}: {last['reason']}")
+        for part in told["held"]:
             _show_held(part)
-        _show_room(room)
-        _show_waiting(waits, schedule, zone)
-        _show_exposure(open_, circuits, zone)
-        say(f"{len(orders)} revocations stand. {len(unsettled)} operations are not confirmed.")
+        _show_room(told["brakes"])
+        _show_waiting(told["waiting"], told["due"], zone)
+        _show_exposure(told["unconfirmed"], told["circuits"], zone)
+        orders, unsettled = len(told["revocations"]), told["unsettled"]
+        say(f"{orders} revocations stand. {unsettled} operations are not confirmed.")
     return 0
+
+
+def _told(whole: Config, state: State, controller: str | None) -> dict[str, Any]:
+    """Return the document that --json prints: of everything, or of what one controller may see."""
+    import dataclasses
+
+    from idsync.service.applying import clock
+    from idsync.service.braking import margins
+    from idsync.service.planning import stored_people
+    from idsync.service.scope import scope_of
+    from idsync.service.waiting import due, waiting
+
+    now = clock()
+    checked, runs, unsettled = whole, state.runs(), state.journal.unsettled()
+    held = [aged(vars_of(part), now) for part in state.orders.waiting()]
+    room = [vars_of(one) for one in margins(whole, state, now)]
+    orders = [vars_of(order) for order in state.orders.revocations()]
+    waits = [vars_of(one) for one in waiting(whole, state, now)]
+    open_ = [vars_of(one) for one in state.closings.unconfirmed(whole.targets)]
+    circuits = [vars_of(one) for one in state.circuits.all()]
+    if controller is not None:
+        scope = scope_of(whole, controller)
+        theirs = set(scope.people(stored_people(whole, state)).persons["id"])
+        checked = dataclasses.replace(scope.config(whole), sources={})
+        runs = [scope.run(row) for row in runs]
+        held = [part for part in held if scope.holds(part["scope"])]
+        room = [one for one in room if scope.holds(one["scope"])]
+        orders = [order for order in orders if order["person_id"] in theirs]
+        unsettled = [one for one in unsettled if one.target in scope.targets]
+        waits = [one for one in waits if one["target"] in scope.targets]
+        open_ = [one for one in open_ if one["order"]["person_id"] in theirs]
+        circuits = [one for one in circuits if one["target"] in scope.targets]
+    verdicts = {name: state.verdicts.last(name) for name in checked.sources}
+    return {
+        "format": "idsync.status/1", "runs": runs, "held": held, "revocations": orders,
+        "unsettled": len(unsettled),
+        "sources": {
+            name: vars_of(seen) if (seen := state.snapshot(name)) else None
+            for name in checked.sources
+        },
+        "verdicts": {
+            name: {"at": last[0], **vars_of(last[1])} if last else None
+            for name, last in verdicts.items()
+        },
+        "waiting": waits, "due": [vars_of(one) for one in due(checked, state, now)],
+        "brakes": room, "unconfirmed": open_, "circuits": circuits,
+        "oldest_unconfirmed": open_[0]["order"]["ordered_at"] if open_ else None,
+        "oldest_unsettled": unsettled[0].intent_at if unsettled else None,
+    }  # fmt: skip
 
 
 def _show_held(part: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from idsync.config.tables import FileTable, ProfileTable, RuleTable, SourceTable
 from idsync.errors import ConfigError
 from idsync.mapping.bands import Bands
 from idsync.mapping.catalogue import Profile, Right, Rule
-from idsync.settings import Settings
+from idsync.settings import Secret, Settings
 
 
 def load(path: Path) -> Config:
@@ -35,7 +35,8 @@ def load(path: Path) -> Config:
     if file:
         context["timezone"] = file.idsync.timezone
         check_references(file, problems)
-    sources = dict(_sources(raw, context, problems))
+    key = file.correlation.number_key if file else None
+    sources = dict(_sources(raw, context, problems, key))
     targets = dict(_targets(raw, context, problems))
     if problems or file is None:
         raise problems.error(path, text)
@@ -48,6 +49,7 @@ def load(path: Path) -> Config:
         correlation=file.correlation,
         sources=sources,
         targets=targets,
+        controllers=file.controllers,
         brakes=file.brakes,
         profiles=profiles,
         rules=rules,
@@ -59,12 +61,17 @@ def load(path: Path) -> Config:
 
 
 def _sources(
-    raw: dict[str, Any], context: dict[str, Any], problems: Problems
+    raw: dict[str, Any], context: dict[str, Any], problems: Problems, key: Secret | None
 ) -> Iterator[tuple[str, SourceConfig]]:
     for name, table in _tables(raw, "sources"):
         common = {key: value for key, value in table.items() if key in SourceTable.model_fields}
         source = problems.check(SourceTable, common, ("sources", name), context)
         settings = _settings("sources", name, table, SourceTable, context, problems)
+        if source and source.personal_numbers and key is None:
+            problems.add(
+                ("sources", name, "personal_numbers"),
+                "personal numbers are coded under a key: give [correlation] number_key",
+            )
         if source and settings:
             yield (
                 name,
@@ -81,6 +88,8 @@ def _sources(
                     ),
                     absent_reads=source.absent_reads,
                     digest=_digest_of_settings(table),
+                    personal_numbers=source.personal_numbers,
+                    number_key=key,
                 ),
             )
 
@@ -187,7 +196,7 @@ def _digest(
     file: FileTable, targets: dict[str, TargetConfig], profiles: list[Profile], raw: dict[str, Any]
 ) -> str:
     deciding = {
-        "correlation": file.correlation.model_dump(mode="json"),
+        "correlation": file.correlation.model_dump(mode="json", exclude={"number_key"}),
         "targets": {
             name: {"key": target.key, "release": target.release, "adopt": target.adopt}
             | ({"exempt": target.exempt} if target.exempt else {})

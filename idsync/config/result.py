@@ -10,7 +10,7 @@ from idsync.config.tables import Brakes, Correlation, General, Retention
 from idsync.mapping.bands import Bands
 from idsync.mapping.catalogue import Catalogue, Profile, Rule
 from idsync.model import Kind
-from idsync.settings import Settings
+from idsync.settings import Secret, Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +28,8 @@ class SourceConfig:
     bands: Bands
     absent_reads: int
     digest: str
+    personal_numbers: tuple[str, ...] = ()
+    number_key: Secret | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,7 @@ class Config:
     correlation: Correlation
     sources: dict[str, SourceConfig]
     targets: dict[str, TargetConfig]
+    controllers: dict[str, tuple[str, ...]]  # the units of each
     brakes: Brakes
     profiles: list[Profile]
     rules: list[Rule]

@@ -115,6 +115,7 @@ class Correlation(Settings):
     precedence: dict[Annotated[str, _one_of("default", *KNOWN_OF_PEOPLE)], tuple[Text, ...]] = (
         Field({})
     )
+    number_key: SecretField | None = None
 
 
 class Retention(Settings):
@@ -140,6 +141,9 @@ class SourceTable(Settings):
     attribute_share: Annotated[Share, Field(le=0.9)] = 0.25
     band_people: Annotated[People, Field(ge=1, le=1000)] = 25
     absent_reads: Annotated[int, Field(strict=True, ge=1, le=30)] = 2
+    personal_numbers: tuple[
+        Annotated[str, _one_of("key", "person_key", "employee_number", "user_name")], ...
+    ] = ()
 
 
 class TargetTable(Settings):
@@ -260,6 +264,7 @@ class FileTable(Settings):
     correlation: Correlation = Field(default={}, validate_default=True)
     sources: dict[Name, dict[str, Any]] = Field(default={})
     targets: dict[Name, dict[str, Any]] = Field(default={})
+    controllers: dict[Text, tuple[Text, ...]] = Field(default={})
     brakes: Brakes = Field(default={}, validate_default=True)
     retention: Retention = Field(default={}, validate_default=True)
     profiles: tuple[ProfileTable, ...] = ()

@@ -35,11 +35,13 @@ class Matching:
     keys: attributes that are equal for one person everywhere, strongest first.
     fingerprint: attributes that never change for one human being.
     precedence: per attribute (or "default") the sources in the order they are believed.
+    marks_expected: a source that may carry marks of protection has never been read.
     """
 
     keys: tuple[str, ...] = ("employee_number",)
     fingerprint: tuple[str, ...] = ("birth_date",)
     precedence: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    marks_expected: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -288,17 +290,22 @@ def _merge(
             .filter(pl.col("values") > 1)
             .select(person_id="id", attribute=pl.lit(name), sources="sources")
         )
-    persons = persons.with_columns(protection=_strictest(accepted, persons, before))
+    persons = persons.with_columns(
+        protection=_strictest(accepted, persons, before, expected=matching.marks_expected)
+    )
     columns = schema(Person)
     report = {"person_id": pl.String(), "attribute": pl.String(), "sources": pl.String()}
     found = pl.concat([pl.DataFrame(schema=report), *disagreements])
     return persons.select(*columns).cast(columns).sort("id"), found.sort("person_id", "attribute")
 
 
-def _strictest(accepted: pl.DataFrame, persons: pl.DataFrame, before: pl.DataFrame) -> pl.Series:
+def _strictest(
+    accepted: pl.DataFrame, persons: pl.DataFrame, before: pl.DataFrame, *, expected: bool
+) -> pl.Series:
     """The strictest mark any source gives, or else the last one known.
 
-    A mark that was never known is protected where any source carries marks.
+    A mark that was never known is protected where any source carries marks, ever did, or
+    is *expected* to.
     """
     carried = accepted.filter(pl.col("protection").is_not_null())
     strictness = {"": 0, "none": 0, "secrecy_marking": 1, "protected_registration": 2}
@@ -309,7 +316,8 @@ def _strictest(accepted: pl.DataFrame, persons: pl.DataFrame, before: pl.DataFra
         "id",
         last=pl.col("protection").replace_strict(strictness, default=1, return_dtype=pl.Int32),
     )
-    never_known = 0 if carried.is_empty() else 1
+    marked = not carried.is_empty() or not known.filter(pl.col("last") > 0).is_empty()
+    never_known = 1 if marked or expected else 0
     names = {0: "none", 1: "secrecy_marking", 2: "protected_registration"}
     return (
         persons.select("id")

@@ -16,6 +16,7 @@ import polars as pl
 from idsync.mapping.catalogue import Right, Rule
 from idsync.mapping.days import first_day, instant, last_day, span
 from idsync.mapping.matching import employment_facts
+from idsync.mapping.protection import PLACES, is_protected
 from idsync.mapping.rules import Desired
 from idsync.mapping.shortcomings import Case, Course, shortcomings
 
@@ -90,7 +91,10 @@ def _case(person_id: str, desired: Desired, now: datetime) -> Case:
         memberships=people.memberships.filter(mine),
     )
     facts = employment_facts(own, desired.catalogue, now)
-    return Case(people=own, facts=facts, catalogue=desired.catalogue, now=now, zone=desired.zone)
+    return Case(
+        people=own, facts=facts, catalogue=desired.catalogue, now=now, zone=desired.zone,
+        hidden=own.persons.select(is_protected().any()).item(),
+    )  # fmt: skip
 
 
 def _doubts(person_id: str, desired: Desired) -> tuple[str, ...]:
@@ -212,7 +216,8 @@ def _employments(case: Case) -> list[dict[str, Any]]:
         "leave_from", "leave_to",
     )  # fmt: skip
     return [
-        {name: one[name] for name in names} | {"state": _state(one, case.now)}
+        {name: None if case.hidden and name in PLACES else one[name] for name in names}
+        | {"state": _state(one, case.now)}
         for one in case.facts.iter_rows(named=True)
     ]
 

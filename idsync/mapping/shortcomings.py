@@ -15,6 +15,7 @@ from idsync.mapping.catalogue import Catalogue, Profile, Rule
 from idsync.mapping.conditions import All, AnyOf, Condition, Not, Test, column, expression, words
 from idsync.mapping.correlate import People
 from idsync.mapping.days import first_day, instant, last_day
+from idsync.mapping.protection import PLACES
 from idsync.mapping.times import ALWAYS, NEVER, days_later, microseconds, shifted
 from idsync.mapping.training import expiries
 
@@ -43,6 +44,7 @@ class Case:
     catalogue: Catalogue
     now: datetime
     zone: ZoneInfo
+    hidden: bool = False  # a protected person: nothing tells where they can be found
     told: dict[tuple[Rule, int], list[str]] = field(default_factory=dict)
 
     @cached_property
@@ -64,6 +66,8 @@ class Case:
     def named(self, row: int) -> str:
         """Return an employment in words, with the last part of its unit."""
         one = self.employment(row)
+        if self.hidden:
+            return "the employment"
         what = "the employment" + (f" as {one['title']}" if one["title"] else "")
         return what + (f" in {one['unit'].split(' / ')[-1]}" if one["unit"] else "")
 
@@ -152,24 +156,28 @@ def _tests(condition: Condition) -> Iterator[Test]:
 def _one(case: Case, test: Test, row: int) -> str:
     facts = case.employment(row)
     if test.field in ("member_of", "has_training"):
-        return _flags(test, [facts[name] for name in column(test)])
+        return _flags(test, [facts[name] for name in column(test)], hidden=case.hidden)
     name, value = test.field.removesuffix("_under"), facts[column(test)[0]]
     if value is None:
         return f"{name} unknown"
     if value == "":
         return f"no {name}"
+    if case.hidden and name in PLACES:
+        return f"another {name}, which is not shown"
     if test.field == "percent":
         value = f"{value / 10:g}"
     return f"{name} {str(value).lower() if isinstance(value, bool) else value}"
 
 
-def _flags(test: Test, flags: list[bool | None]) -> str:
+def _flags(test: Test, flags: list[bool | None], *, hidden: bool) -> str:
     group = test.field == "member_of"
     if all(flag is None for flag in flags):
         return "unknown memberships" if group else "unknown training"
     found = [str(value) for value, flag in zip(test.values, flags, strict=True) if flag]
     if not found:
         return "none of the groups" if group else "no valid course of these"
+    if group and hidden:
+        return "membership in one that is not shown"
     return ("membership in " if group else "a valid course ") + ", ".join(found)
 
 

@@ -8,8 +8,10 @@ from functools import lru_cache
 import polars as pl
 
 from idsync.mapping.correlate import People
+from idsync.mapping.protection import alias, is_protected
+from idsync.plan.fitting import values_that_fit
+from idsync.plan.given import Target
 from idsync.plan.items import ITEMS, items
-from idsync.plan.recognise import alias
 
 
 def attribute_items(
@@ -64,10 +66,45 @@ def first_records(there: pl.DataFrame, cardholders: pl.DataFrame, names: list[st
     return ordered.unique("person", keep="first").select("person", "holder")
 
 
+HIDDEN = "(not shown)"
+"""What a plan says an attribute of a protected person was: it may have been their name."""
+
+
+def released(target: Target) -> list[str]:
+    """Return the attributes that *target* may be told and can hold."""
+    return [name for name in target.release if name in target.capabilities.attributes]
+
+
+def attribute_changes(
+    target: Target, people: People, cardholders: pl.DataFrame, holding: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the attribute items of the people *holding*; and person_id, ref, reason of the unfit.
+
+    Of the protected every attribute that the system shows is overwritten, also one that
+    nobody released: whoever wrote a name there, it has to go. And what it was is not said
+    in the plan, which is shown, saved and kept in the journal.
+    """
+    capabilities, names = target.capabilities, released(target)
+    shown, lengths = shown_attributes(people), capabilities.lengths
+    found = attribute_items(target.name, names, shown, cardholders, holding, lengths=lengths)
+    hidden = holding.filter(pl.col("person").is_in(protected(people).implode()))
+    if hidden.is_empty():
+        return values_that_fit(found, cardholders, capabilities)
+    beyond = [name for name in capabilities.attributes if name not in names]
+    unasked = attribute_items(target.name, beyond, shown, cardholders, hidden, lengths=lengths)
+    unasked = unasked.filter(pl.col("value_before").fill_null("") != "")
+    found, unheld = values_that_fit(pl.concat([found, unasked]), cardholders, capabilities)
+    old = (pl.col("value_before").fill_null("") != "") & pl.col("person_id").is_in(
+        hidden["person_id"].implode()
+    )
+    secret = pl.when(old).then(pl.lit(HIDDEN)).otherwise("value_before")
+    return found.with_columns(value_before=secret), unheld
+
+
 @lru_cache(maxsize=2)
 def protected(people: People) -> pl.Series:
     """Return the rows of those who are shown by an alias; an unknown mark protects too."""
-    return people.persons.with_row_index("person").filter(_protected())["person"]
+    return people.persons.with_row_index("person").filter(is_protected())["person"]
 
 
 @lru_cache(maxsize=2)
@@ -79,16 +116,16 @@ def shown_attributes(people: People) -> pl.DataFrame:
     units = _first_parts(_latest_units(people))
 
     def plain(value: pl.Expr) -> pl.Expr:
-        return pl.when(_protected()).then(pl.lit("")).otherwise(value)
+        return pl.when(is_protected()).then(pl.lit("")).otherwise(value)
 
     full = pl.concat_str("given_name", pl.lit(" "), "family_name")
     shown = pl.coalesce(pl.when(pl.col("display_name") != "").then("display_name"), full)
     return people.persons.with_columns(department=units).select(
         person_id="id",
-        display_name=pl.when(_protected()).then(alias()).otherwise(shown),
+        display_name=pl.when(is_protected()).then(alias()).otherwise(shown),
         given_name=plain(pl.col("given_name")),
         # some systems know only the parts of a name, and want one
-        family_name=pl.when(_protected()).then(alias()).otherwise("family_name"),
+        family_name=pl.when(is_protected()).then(alias()).otherwise("family_name"),
         mail=plain(pl.col("mail")),
         department=plain(pl.col("department")),
     )
@@ -119,7 +156,3 @@ def _latest_units(people: People) -> pl.Series:
         {"person": pl.int_range(people.persons.height, dtype=pl.UInt32, eager=True)}
     )
     return rows.join(last, on="person", how="left", maintain_order="left")["unit"]
-
-
-def _protected() -> pl.Expr:
-    return pl.col("protection").fill_null("unknown") != "none"

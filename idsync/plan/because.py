@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 
 import polars as pl
 
+from idsync.mapping.protection import is_protected
 from idsync.mapping.rules import Desired
 from idsync.mapping.times import NEVER
 from idsync.plan.recognise import mask
@@ -87,6 +89,7 @@ def _basis(backed: pl.DataFrame, desired: Desired) -> pl.Series:
     """In words: which rule, for which employment, until when."""
     rules = pl.Series([rule.id for rule in desired.catalogue.rules], dtype=pl.String)
     employments = desired.people.employments
+    hidden = desired.people.persons.select(is_protected()).to_series().gather(backed["person"])
     until = backed.select(
         pl.when(pl.col("valid_to") < NEVER).then("valid_to").cast(INSTANT).alias("until")
     )["until"]
@@ -97,6 +100,10 @@ def _basis(backed: pl.DataFrame, desired: Desired) -> pl.Series:
             "unit": employments["unit"].gather(backed["employment"]).fill_null(""),
             "until": local_day(until, desired.zone.key),
         }
+    )
+    # where a protected person works is nobody's business, not even in a plan
+    words = words.with_columns(
+        pl.when(hidden).then(pl.lit("")).otherwise(name).alias(name) for name in ("title", "unit")
     )
     return words.select(
         pl.concat_str(
@@ -113,6 +120,15 @@ def _basis(backed: pl.DataFrame, desired: Desired) -> pl.Series:
             .otherwise(pl.lit("")),
         ).alias("text")
     )["text"]
+
+
+def rule_named(because: str) -> str:
+    """Return the id of the rule that *because* begins with: all that leaves for a target.
+
+    The employment behind it is on no target's release list.
+    """
+    found = re.match(r"rule (.+?)(?:: | in |, to |; |$)", because)
+    return found[1] if found else "idsync"
 
 
 def local_day(instants: pl.Series, zone: str) -> pl.Series:

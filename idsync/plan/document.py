@@ -15,6 +15,7 @@ import polars as pl
 from idsync.errors import IntegrityError
 from idsync.mapping.bands import Doubt
 from idsync.model import Cardholder, Change, Credential, Grant, Reason
+from idsync.plan.because import rule_named
 from idsync.plan.brake import ABSENT, HeldPart
 from idsync.plan.scopes import Scope
 
@@ -377,7 +378,11 @@ def _cardholder(key: str, rows: list[dict[str, Any]], side: str, stands: str) ->
             Grant(
                 ref=row["ref"], kind=row["kind"],
                 valid_from=row[f"from_{side}"], valid_to=row[f"to_{side}"],
-                because=(Reason(type="rule", ref=row["because"]),) if side == "after" else (),
+                because=(
+                    (Reason(type="rule", ref=rule_named(row["because"])),)
+                    if side == "after"
+                    else ()
+                ),
             )
             for row in there
             if row["part"] == "grant"

@@ -7,6 +7,7 @@ from datetime import datetime
 import polars as pl
 
 from idsync.mapping.correlate import People
+from idsync.mapping.protection import is_protected
 from idsync.mapping.rules import Desired
 from idsync.plan.because import local_day
 from idsync.plan.holdings import Holdings
@@ -100,7 +101,7 @@ def _persons(people: People, desired: Desired, now: datetime) -> pl.DataFrame:
     employed = employed.with_columns(last_day=local_day(employed["last"], desired.zone.key))
     unsure = people.set_aside["person_id"].drop_nulls().unique()
     return people.persons.select(
-        person_id="id", listed_person=pl.lit(True), shielded=_text("protection") != "none"
+        person_id="id", listed_person=pl.lit(True), shielded=is_protected()
     ).join(employed.drop("last"), on="person_id", how="full", coalesce=True).join(
         unsure.to_frame().with_columns(unsure=pl.lit(True)),
         on="person_id", how="full", coalesce=True,

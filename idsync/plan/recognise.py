@@ -8,6 +8,7 @@ from functools import lru_cache
 import polars as pl
 
 from idsync.mapping.correlate import People
+from idsync.mapping.protection import alias
 
 REFUSALS = pl.Schema({"person_id": pl.String(), "ref": pl.String(), "reason": pl.String()})
 
@@ -148,11 +149,6 @@ def _strangers(
         for part in ("given", "family", "alias")
     )
     return both.filter(~shares)["person"].unique()
-
-
-def alias() -> pl.Expr:
-    """The name under which a protected person is shown: a part of the id, from the column `id`."""
-    return pl.concat_str(pl.lit("Person "), pl.col("id").str.head(8))
 
 
 def _folded(name: str | pl.Expr) -> pl.Expr:

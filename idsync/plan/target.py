@@ -14,14 +14,13 @@ from idsync.mapping.correlate import People
 from idsync.mapping.rules import Desired
 from idsync.mapping.times import ALWAYS, NEVER, microseconds
 from idsync.plan.attributes import (
-    attribute_items,
+    attribute_changes,
     first_records,
     protected,
-    shown_attributes,
+    released,
 )
 from idsync.plan.because import with_reasons
 from idsync.plan.difference import difference
-from idsync.plan.fitting import values_that_fit
 from idsync.plan.given import Orders, Target, TargetPlan
 from idsync.plan.holdings import Holdings
 from idsync.plan.items import INSTANT, LEDGER, ORDER, items
@@ -354,23 +353,15 @@ class _Stage:
         Of protected people also for those who hold nothing any longer: their names go. And
         person_id, ref, reason of the values that the system cannot hold.
         """
-        capabilities = self.target.capabilities
-        names = [name for name in self.target.release if name in capabilities.attributes]
+        names = released(self.target)
         hidden = self.known.mask(protected(self.people)).gather(managed["person"])
         holding = managed.filter(
             (wishing.gather(managed["person"]) | (hidden & managed["exists"]))
             & ~self.known.mask(self.frozen).gather(managed["person"])
         )
         records = first_records(self.known.there, self.holdings.cardholders, names)
-        differing = attribute_items(
-            self.target.name,
-            names,
-            shown_attributes(self.people),
-            self.holdings.cardholders,
-            holding.join(records, on="person", how="left"),
-            lengths=capabilities.lengths,
-        )
-        return values_that_fit(differing, self.holdings.cardholders, capabilities)
+        concerned = holding.join(records, on="person", how="left")
+        return attribute_changes(self.target, self.people, self.holdings.cardholders, concerned)
 
 
 def _rights(desired: Desired, target: str, held: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +23,7 @@ from idsync.service.forgetting import lost_in
 from idsync.service.history import LOCAL, OWN, seen_locally
 from idsync.service.keeping import keep_reads
 from idsync.service.looking import Look, look
+from idsync.service.minimising import minimised
 from idsync.service.planning import LINKS
 from idsync.service.pursuing import pursue
 from idsync.service.reaching import capabilities_of
@@ -45,6 +46,7 @@ class Run:
 
     look: Look
     done: Mapping[str, Done]
+    minimised: list[dict[str, Any]] = field(default_factory=list)  # see service/minimising
 
     @property
     def writes(self) -> int:
@@ -79,6 +81,7 @@ class Run:
             "format": "idsync.run/1",
             "outcome": self.outcome,
             "writes": self.writes,
+            "minimised": self.minimised,
             "problems": [
                 {"target": name, "person": person, "reason": reason}
                 for name, done in self.done.items()
@@ -131,7 +134,7 @@ def sync(
         number = state.begin_run("apply" if approved_digest else "sync", now)
         remember(config, state, seen, now)
         done = _carry_out(config, state, number, seen.plan, tell, step)
-        run = Run(look=seen, done=done)
+        run = Run(look=seen, done=done, minimised=minimised(config, seen.plan))
         state.journal.fold(config.targets)
         retain(config, state, tell())
         summary = {name: _counts(one) for name, one in done.items()}

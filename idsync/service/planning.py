@@ -72,7 +72,7 @@ def whoever(config: Config, state: State, reads: Mapping[str, SourceRead], now: 
     believed = {name: read.tables for name, read in reads.items() if read.tables is not None}
     people = correlate(
         cast(Reads, believed),
-        matching_of(config),
+        dataclasses.replace(matching_of(config), marks_expected=_marks_to_come(config, believed)),
         links=state.frames.load("identity_link", schema(IdentityLink)),
         persons_before=state.frames.load("face", schema(Person)),
         instance=state.instance,
@@ -83,6 +83,17 @@ def whoever(config: Config, state: State, reads: Mapping[str, SourceRead], now: 
         trainings_known=_known(config, "trainings", set(believed)),
         memberships_known=_known(config, "memberships", set(believed)),
     )
+
+
+def _marks_to_come(config: Config, believed: Collection[str]) -> bool:
+    """Whether a source that may carry marks of protection was never read: it could be down."""
+    unread = (source for name, source in config.sources.items() if name not in believed)
+    maps = (
+        getattr(source.settings, "map", None)
+        for source in unread
+        if source.kind in ("persons", "employments")
+    )
+    return any(named is None or "protection" in named for named in maps)
 
 
 def _known(config: Config, kind: Kind, believed: set[str]) -> bool:

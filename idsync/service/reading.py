@@ -17,6 +17,7 @@ from idsync.mapping.bands import Decisive, decisive
 from idsync.mapping.believing import Accepted, Belief, Delivery, Terms, Verdict, believe
 from idsync.model import Kind
 from idsync.plan.document import SourceState
+from idsync.service.personal_numbers import coded
 from idsync.sources import RECORDS, Batch, Source
 from idsync.store import Snapshot, State
 from idsync.together import workers
@@ -75,6 +76,7 @@ def _read(config: SourceConfig, terms: Terms, state: State, now: datetime) -> So
             tables, last = _gather(source, before.cursor if before else None)
         finally:
             source.close()
+        tables = coded(tables, config)
         records = tables[config.kind].height
         _require_enough(records, before, config)
     except IdsyncError as error:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from idsync.errors import Incomplete, Unavailable
+from idsync.errors import Denied, Incomplete, Unavailable
 
 MEGABYTE = 1024 * 1024
 CODECS = {"utf-8": "utf-8-sig", "windows-1252": "cp1252", "iso-8859-1": "iso8859-1"}
@@ -38,6 +38,7 @@ def read_file(path: Path, max_mb: int) -> File:
 
     Raises:
         Unavailable: there is no such plain file, or it may not be read.
+        Denied: anybody on this machine may have written it.
         Incomplete: it is larger than *max_mb*, or was written to while it was read.
     """
     try:
@@ -49,6 +50,7 @@ def read_file(path: Path, max_mb: int) -> File:
         before = os.fstat(handle)
         if not stat.S_ISREG(before.st_mode):
             raise Unavailable(f"{path}: is not a file: correct the path")
+        _refuse_what_anybody_wrote(path, before)
         if before.st_size > max_mb * MEGABYTE:
             raise Incomplete(
                 f"{path}: has {before.st_size / MEGABYTE:.0f} MB and max_mb allows {max_mb}: "
@@ -67,6 +69,20 @@ def read_file(path: Path, max_mb: int) -> File:
     if not unchanged or len(data) != before.st_size:
         raise Incomplete(f"{path}: changed while it was read: read it when it is finished")
     return File(path, data, datetime.fromtimestamp(after.st_mtime, UTC))
+
+
+def _refuse_what_anybody_wrote(path: Path, file: os.stat_result) -> None:
+    """Raise Denied where not only the file's owner and group decide what is in it.
+
+    In a folder that everybody may write to, such as /tmp, everybody may put a file of
+    their own: there it has to be that of idsync's own account, or of root.
+    """
+    if file.st_mode & stat.S_IWOTH:
+        raise Denied(f"{path}: anybody may write to it: take that right away (chmod o-w)")
+    folder = path.parent.stat()
+    mine = file.st_uid in (0, os.geteuid()) and folder.st_mode & stat.S_ISVTX
+    if folder.st_mode & stat.S_IWOTH and not mine:
+        raise Denied(f"{path}: anybody may write to its folder: take that right away (chmod o-w)")
 
 
 def _reason(error: OSError) -> str:

@@ -159,6 +159,7 @@ def test_the_strictest_protection_stands(
     assert people.persons["protection"].to_list() == [expected]
 
 
+@pytest.mark.case("A3")
 @pytest.mark.parametrize("mark", ["none", "secrecy_marking", "protected_registration"])
 def test_a_mark_that_is_not_told_any_longer_stays_as_it_was(mark: str) -> None:
     entry = [{"key": "u", "employee_number": "n1"}]
@@ -168,11 +169,19 @@ def test_a_mark_that_is_not_told_any_longer_stays_as_it_was(mark: str) -> None:
     assert marks == {"n1": mark, "n2": "none"}
 
 
+@pytest.mark.case("A3")
 def test_an_unknown_mark_protects_where_others_carry_marks() -> None:
     people = Reading(hr=[record("1", protection="none"), record("2")]).people()
     assert dict(people.persons.select("employee_number", "protection").iter_rows()) == {
         "n1": "none", "n2": "secrecy_marking",
     }  # fmt: skip
+
+
+@pytest.mark.case("A3")
+def test_an_unknown_mark_protects_where_marks_were_ever_carried() -> None:
+    before = Reading(hr=[record("1", protection="secrecy_marking")]).people()
+    after = Reading(hr=[record("1"), record("2")], before=before).people()
+    assert after.persons["protection"].to_list() == ["secrecy_marking"] * 2
 
 
 # ── who cannot be told apart ────────────────────────────────────────────────────────────

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from idsync.mapping.correlate import People
+from idsync.mapping.correlate import People, empty_people
 from tests.mapping.test_correlate import Reading, Row, ids, record
 
 OLD = [{"key": "g-1", "employee_number": "n1"}]
 
 
 def read(hr: list[Row], groups: list[Row], before: People | None = None) -> People:
-    more = {} if before is None else {"before": before}
-    return Reading(hr=hr, groups=groups, **more).people()
+    return Reading(hr=hr, groups=groups, before=before or empty_people()).people()
 
 
 def test_a_group_under_the_old_number_is_still_theirs() -> None:

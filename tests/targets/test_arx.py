@@ -97,12 +97,14 @@ def test_what_is_no_export_is_told_as_a_wrong_address(
     assert "check the url" in told(target, Unavailable)
 
 
+@pytest.mark.case("X2")
 def test_a_document_with_a_definition_is_not_opened(fake: FakeArx, target: ArxTarget) -> None:
     fake.person("1001", first_name="x")
     fake.habits.doctype = '<!DOCTYPE arxdata [<!ENTITY a "aaaaaaaa">]>\n'
     assert "ARX: " in told(target, Unavailable)
 
 
+@pytest.mark.case("X14")
 def test_an_answer_that_is_too_large_is_not_read_on(fake: FakeArx) -> None:
     fake.person("1001", description="x" * 2_000_000)
     small = target_on(fake.url, largest_answer_mb=1)

@@ -255,6 +255,7 @@ def test_a_new_record_stands_after_the_last(edited: DeltaXml, target: FileTarget
     assert ET.fromstring(text).findall("personer/person")[-1].get("nr") == '<&"'
 
 
+@pytest.mark.case("X2")
 @pytest.mark.parametrize(
     "attack",
     [

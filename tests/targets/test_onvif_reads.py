@@ -381,6 +381,7 @@ def test_no_message_carries_what_stands_in_a_record(start: Start) -> None:
     assert not re.search(r"c0\d\d|10\d\d", str(error.value))
 
 
+@pytest.mark.case("X2")
 def test_an_answer_with_entities_is_not_read(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     fake, target = start()
     list(target.read())
