@@ -8,7 +8,6 @@ a valid approval is never more than the limit.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import count
@@ -282,6 +281,6 @@ def broken(module: ModuleType, *changes: tuple[str, str]) -> ModuleType:
     return made
 
 
-def machine_with(**modules: ModuleType) -> Callable[[], RuleBasedStateMachine]:
+def machine_with(**modules: ModuleType) -> type[RuleBasedStateMachine]:
     """Return the machine living with other modules than the sound ones."""
     return type("BrokenMachine", (BrakeMachine,), dict(modules))

@@ -66,7 +66,7 @@ FAULTS: dict[str, tuple[str, ModuleType, tuple[str, str]]] = {
 
 @pytest.mark.case("P5")
 def test_the_brake_holds_whatever_happens() -> None:
-    run_state_machine_as_test(BrakeMachine, settings=SOUND)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(BrakeMachine, settings=SOUND)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -74,4 +74,4 @@ def test_the_machine_finds_a_brake_that_fails(fault: str) -> None:
     room, module, change = FAULTS[fault]
     machine = machine_with(**{room: broken(module, change)})
     with pytest.raises(AssertionError):
-        run_state_machine_as_test(machine, settings=SEARCH)  # type: ignore[no-untyped-call]
+        run_state_machine_as_test(machine, settings=SEARCH)
