@@ -201,7 +201,7 @@ class _Brake:
         for name, allowed, before in self._allowances(scope, direction, limit):
             fresh = people.len()
             if before.len():
-                fresh -= people.is_in(before.implode()).sum()
+                fresh -= people.filter(people.is_in(before.implode())).len()
             counted = fresh + before.len()
             # the floor first: to count the holders of a city takes time
             if fresh and counted > allowed.people and counted > allowed.of(scope.base):
