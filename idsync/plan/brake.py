@@ -173,7 +173,7 @@ class _Brake:
         if profile.sensitive is not None:
             grants = pl.struct(RIGHT).is_in(profile.rights.to_struct().implode())
             mine = _doubtful("gaining") & (pl.col("part") == "grant") & grants
-            base = max((scope.base for scope in scopes), default=0)  # the widest is the city
+            base = scopes[-1].base if scopes else 0  # the widest comes last
             part = HeldPart(
                 digest="", scope=name, direction="gaining", people=0,
                 limit=profile.sensitive.of(base), base=base, approvals=2,
@@ -199,27 +199,32 @@ class _Brake:
         if people.is_empty():
             return None
         for name, allowed, before in self._allowances(scope, direction, limit):
-            fresh = people.len() - people.is_in(before.implode()).sum()
-            if fresh and fresh + before.len() > allowed:
+            fresh = people.len()
+            if before.len():
+                fresh -= people.filter(people.is_in(before.implode())).len()
+            counted = fresh + before.len()
+            # the floor first: to count the holders of a city takes time
+            if fresh and counted > allowed.people and counted > allowed.of(scope.base):
                 return HeldPart(
                     digest="", scope=scope.name, direction=direction, people=people.len(),
-                    limit=allowed, base=scope.base, window=name, before=before.len(),
+                    limit=allowed.of(scope.base), base=scope.base, window=name,
+                    before=before.len(),
                 )  # fmt: skip
         return None
 
     def _allowances(
         self, scope: Scope, direction: Direction, limit: Limit
-    ) -> Iterator[tuple[str, int, pl.Series]]:
+    ) -> Iterator[tuple[str, Limit, pl.Series]]:
         """Yield run and windows: name, how many may change, who has changed already."""
         past = self.known.past
-        yield "run", limit.of(scope.base), past["person_id"].clear()
+        yield "run", limit, past["person_id"].clear()
         mine = past.filter(pl.col("direction") == direction) if past.height else past
         if mine.height and scope.targets is not None:
             mine = mine.filter(_within(scope))
         for window in self.known.windows:
             begin = pl.lit(self.known.now, INSTANT) - window.span
             since = mine.filter(pl.col("at") > begin) if mine.height else mine
-            yield window.name, window.limits[direction].of(scope.base), since["person_id"].unique()
+            yield window.name, window.limits[direction], since["person_id"].unique()
 
     def _waiting(self, scope: Scope, direction: Direction) -> pl.Series:
         waiting = self.known.waiting

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import polars as pl
 
@@ -14,12 +15,19 @@ from idsync.plan.given import TargetPlan
 class Scope:
     """Targets that are counted together; None is all of them, also those that are no more.
 
-    base: how many people hold a right there, as far as the targets could be read.
+    holders: who holds a right in each of them that could be read.
     """
 
     name: str
     targets: tuple[str, ...] | None
-    base: int
+    holders: tuple[pl.Series, ...] = field(repr=False, compare=False)
+
+    @cached_property
+    def base(self) -> int:
+        """How many people hold a right there. It takes time, so it is counted when asked for."""
+        if len(self.holders) == 1:  # of one target everybody is named once
+            return self.holders[0].len()
+        return pl.concat(self.holders).n_unique() if self.holders else 0
 
 
 def scopes_of(
@@ -34,18 +42,14 @@ def scopes_of(
     owners = dict(controllers) if controllers is not None else owners
     holders = {plan.target.name: plan.holders["person_id"] for plan in plans}
     scopes = [
-        Scope(name=f"target {name}", targets=(name,), base=people.len())
+        Scope(name=f"target {name}", targets=(name,), holders=(people,))
         for name, people in holders.items()
     ]
     for controller in dict.fromkeys(plan.target.controller for plan in plans):
         theirs = tuple(name for name, owner in owners.items() if owner == controller)
         if len(theirs) > 1:
-            base = _distinct([holders[name] for name in theirs if name in holders])
-            scopes.append(Scope(name=f"controller {controller}", targets=theirs, base=base))
+            read = tuple(holders[name] for name in theirs if name in holders)
+            scopes.append(Scope(name=f"controller {controller}", targets=theirs, holders=read))
     if len(set(owners.values())) > 1 and plans:
-        scopes.append(Scope(name="city", targets=None, base=_distinct(list(holders.values()))))
+        scopes.append(Scope(name="city", targets=None, holders=tuple(holders.values())))
     return scopes
-
-
-def _distinct(people: list[pl.Series]) -> int:
-    return pl.concat(people).n_unique() if people else 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Literal
@@ -184,7 +184,9 @@ def held_people(plan: Plan) -> pl.DataFrame:
 
 def scopes_text(plan: Plan) -> str:
     """Return how many hold rights in each scope, as `margins` reads it."""
-    return json.dumps([asdict(scope) for scope in plan.scopes])
+    told = [(scope.name, scope.targets, scope.base) for scope in plan.scopes]
+    names = ("name", "targets", "base")
+    return json.dumps([dict(zip(names, scope, strict=True)) for scope in told])
 
 
 @dataclass(frozen=True, kw_only=True)
