@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import click
 
 from idsync.cli.console import local_time, opened, options, print_json, print_table, say, vars_of
+
+if TYPE_CHECKING:
+    from idsync.mapping.believing import Verdict
 
 
 @click.command()
@@ -39,10 +42,7 @@ def command(config: Path, as_json: bool) -> int:
                 {
                     "format": "idsync.status/1", "runs": runs, "held": held, "revocations": orders,
                     "unsettled": len(unsettled), "sources": sources,
-                    "verdicts": {
-                        name: {"at": last[0], **vars_of(last[1])} if last else None
-                        for name, last in verdicts.items()
-                    },
+                    "verdicts": _told(verdicts),
                     "waiting": waits, "due": schedule,
                     "oldest_unsettled": unsettled[0].intent_at if unsettled else None,
                 }
@@ -68,9 +68,7 @@ def command(config: Path, as_json: bool) -> int:
                 for name, seen in sources.items()
             ],
         )  # fmt: skip
-        for name, last in verdicts.items():
-            if last and not last[1].complete:
-                say(f"{name}: INCOMPLETE at {local_time(last[0], zone)}: {last[1].reason}")
+        _show_verdicts(verdicts, zone)
         for part in held:
             say(
                 f"{part['state'].upper()}: {part['scope']}: {part['people']} people "
@@ -80,6 +78,19 @@ def command(config: Path, as_json: bool) -> int:
         _show_waiting(waits, schedule, zone)
         say(f"{len(orders)} revocations stand. {len(unsettled)} operations are not confirmed.")
     return 0
+
+
+def _told(verdicts: dict[str, tuple[str, Verdict] | None]) -> dict[str, Any]:
+    return {
+        name: {"at": last[0], **vars_of(last[1])} if last else None
+        for name, last in verdicts.items()
+    }
+
+
+def _show_verdicts(verdicts: dict[str, tuple[str, Verdict] | None], zone: ZoneInfo) -> None:
+    for name, last in verdicts.items():
+        if last and not last[1].complete:
+            say(f"{name}: INCOMPLETE at {local_time(last[0], zone)}: {last[1].reason}")
 
 
 def _show_waiting(

@@ -15,7 +15,7 @@ from idsync.errors import ChangedError, ConfigError
 from idsync.mapping.correlate import People
 from idsync.plan.document import Plan, ordered_changes
 from idsync.service.absences import doubted_parts
-from idsync.service.keeping import keep_reads
+from idsync.service.keeping import source_frames
 from idsync.service.looking import Look, look
 from idsync.service.planning import LINKS
 from idsync.service.reading import Progress
@@ -166,8 +166,14 @@ def remember(config: Config, state: State, seen: Look, now: datetime) -> None:
     people = seen.released.people if seen.released else seen.people
     plan = seen.plan
     parts = [*plan.held, *doubted_parts(config, state, seen.reads)]
+    kept = source_frames(state, seen, people)
     with state.engine.begin() as connection:
-        keep_reads(state, connection, seen, people, now)
+        for name, read in seen.reads.items():
+            state.verdicts.keep(connection, name, read.verdict, now)
+            if read.fresh is not None:
+                state.accept(connection, name, read.fresh)
+        for name, frame in kept.items():
+            state.frames.save(connection, name, frame)
         if seen.reads or seen.released:
             for name, frame in people_frames(people).items():
                 state.frames.save(connection, name, frame)

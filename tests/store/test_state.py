@@ -15,7 +15,7 @@ from sqlalchemy import select, update
 from idsync.errors import ConfigError, IntegrityError, Unavailable
 from idsync.store import Snapshot, State, open_state
 from idsync.store import state as state_module
-from idsync.store.tables import meta
+from idsync.store.tables import VERSION, meta
 from tests.plan.examples import NOW
 
 pytest_plugins = ("tests.servers.state_fixtures",)
@@ -23,7 +23,9 @@ pytest_plugins = ("tests.servers.state_fixtures",)
 
 def test_a_state_newer_than_the_program_is_refused(state: State, state_url: str) -> None:
     with state.engine.begin() as connection:
-        connection.execute(update(meta).where(meta.c.name == "version").values(value="2"))
+        connection.execute(
+            update(meta).where(meta.c.name == "version").values(value=str(VERSION + 1))
+        )
     with pytest.raises(IntegrityError, match="newer"):
         open_state(state_url)
 
