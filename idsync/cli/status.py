@@ -61,9 +61,7 @@ def command(controller: str | None, config: Path, as_json: bool) -> int:
                 for name, seen in told["sources"].items()
             ],
         )  # fmt: skip
-        for name, last in told["verdicts"].items():
-            if last and not last["complete"]:
-                say(f"{name}: INCOMPLETE at {local_time(last['at'], zone)}: {last['reason']}")
+        _show_verdicts(told["verdicts"], zone)
         for part in told["held"]:
             _show_held(part)
         _show_room(told["brakes"])
@@ -121,6 +119,12 @@ def _told(whole: Config, state: State, controller: str | None) -> dict[str, Any]
         "oldest_unconfirmed": open_[0]["order"]["ordered_at"] if open_ else None,
         "oldest_unsettled": unsettled[0].intent_at if unsettled else None,
     }  # fmt: skip
+
+
+def _show_verdicts(verdicts: dict[str, Any], zone: ZoneInfo) -> None:
+    for name, last in verdicts.items():
+        if last and not last["complete"]:
+            say(f"{name}: INCOMPLETE at {local_time(last['at'], zone)}: {last['reason']}")
 
 
 def _show_held(part: dict[str, Any]) -> None:

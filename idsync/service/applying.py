@@ -21,7 +21,7 @@ from idsync.service.auditing import attend
 from idsync.service.braking import held_people, scopes_text
 from idsync.service.forgetting import lost_in
 from idsync.service.history import LOCAL, OWN, seen_locally
-from idsync.service.keeping import keep_reads
+from idsync.service.keeping import source_frames
 from idsync.service.looking import Look, look
 from idsync.service.minimising import minimised
 from idsync.service.planning import LINKS
@@ -211,8 +211,14 @@ def remember(config: Config, state: State, seen: Look, now: datetime) -> None:
     plan = seen.plan
     parts = [*plan.held, *doubted_parts(config, state, seen.reads)]
     adopted: list[Record] = []
+    kept = source_frames(state, seen, people)
     with state.engine.begin() as connection:
-        keep_reads(state, connection, seen, people, now)
+        for name, read in seen.reads.items():
+            state.verdicts.keep(connection, name, read.verdict, now)
+            if read.fresh is not None:
+                state.accept(connection, name, read.fresh)
+        for name, frame in kept.items():
+            state.frames.save(connection, name, frame)
         if seen.reads or seen.released:
             for name, frame in people_frames(people).items():
                 state.frames.save(connection, name, frame)
