@@ -75,10 +75,11 @@ def command(config: Path, as_json: bool) -> int:
 
 
 def _show_held(part: dict[str, Any]) -> None:
+    told = {**part, "limit": part["allowed"]}
     agreed = f"{part['first_by']} has agreed, somebody else must too; " if part["first_by"] else ""
     say(
         f"{part['state'].upper()}{waits_since(part)}: {part['scope']}: {part['people']} people "
-        f"{part['direction']} access, {limit_words(part)}; {agreed}"
+        f"{part['direction']} access, {limit_words(told)}; {agreed}"
         f"idsync approve {part['digest'][:12]}"
     )
 
