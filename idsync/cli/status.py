@@ -128,10 +128,11 @@ def _show_verdicts(verdicts: dict[str, Any], zone: ZoneInfo) -> None:
 
 
 def _show_held(part: dict[str, Any]) -> None:
+    told = {**part, "limit": part["allowed"]}
     agreed = f"{part['first_by']} has agreed, somebody else must too; " if part["first_by"] else ""
     say(
         f"{part['state'].upper()}{waits_since(part)}: {part['scope']}: {part['people']} people "
-        f"{part['direction']} access, {limit_words(part)}; {agreed}"
+        f"{part['direction']} access, {limit_words(told)}; {agreed}"
         f"idsync approve {part['digest'][:12]}"
     )
 
