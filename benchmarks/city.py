@@ -15,7 +15,6 @@ from idsync.model import Cardholder, schema
 from idsync.plan.attributes import shown_attributes
 from idsync.plan.holdings import CREDENTIALS, HELD, Holdings
 from idsync.plan.items import LEDGER
-from idsync.service.applying import people_frames
 from idsync.service.planning import (
     LINKS,
     assemble,
@@ -27,6 +26,7 @@ from idsync.service.planning import (
     whoever,
 )
 from idsync.service.reading import read_sources
+from idsync.service.remembering import people_frames
 from idsync.sources import csv as _csv_source  # noqa: F401 - loaded before the clock starts
 from idsync.store import State, open_state
 from idsync.targets import local as _local_target  # noqa: F401

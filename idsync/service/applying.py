@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -12,26 +12,17 @@ import polars as pl
 from idsync.apply import Done, Work, carry_out, not_sent_again, settle_unknown
 from idsync.config import Config, connect_target
 from idsync.errors import ChangedError, ConfigError
-from idsync.mapping.correlate import People
-from idsync.plan.brake import HeldPart
-from idsync.plan.clock import SCOPE
 from idsync.plan.document import Plan, ordered_changes
-from idsync.service.absences import doubted_parts
 from idsync.service.auditing import attend
-from idsync.service.braking import held_people, scopes_text
-from idsync.service.forgetting import lost_in
-from idsync.service.history import LOCAL, OWN, seen_locally
-from idsync.service.keeping import source_frames
 from idsync.service.looking import Look, look
 from idsync.service.minimising import minimised
-from idsync.service.planning import LINKS
 from idsync.service.pursuing import pursue
 from idsync.service.reaching import capabilities_of
 from idsync.service.reading import Progress
+from idsync.service.remembering import remember
 from idsync.service.retaining import retain
 from idsync.service.revoking import close_person
 from idsync.store import State
-from idsync.store.audit_records import Record, adopted_records
 from idsync.targets import Target
 
 
@@ -203,86 +194,3 @@ def _due_now(
         if any(late.values())
         else go
     )
-
-
-def remember(config: Config, state: State, seen: Look, now: datetime) -> None:
-    """Keep what was read and understood: all of it, or nothing, in one transaction."""
-    people = seen.released.people if seen.released else seen.people
-    plan = seen.plan
-    parts = [*plan.held, *doubted_parts(config, state, seen.reads)]
-    adopted: list[Record] = []
-    kept = source_frames(state, seen, people)
-    with state.engine.begin() as connection:
-        for name, read in seen.reads.items():
-            state.verdicts.keep(connection, name, read.verdict, now)
-            if read.fresh is not None:
-                state.accept(connection, name, read.fresh)
-        for name, frame in kept.items():
-            state.frames.save(connection, name, frame)
-        if seen.reads or seen.released:
-            for name, frame in people_frames(people).items():
-                state.frames.save(connection, name, frame)
-        for name, frame in seen.due.items():
-            state.frames.save(connection, f"due:{name}", frame)
-        for name, target in plan.targets.items():
-            if not target.complete:
-                continue
-            gone = lost_in(config, state, name, seen.holdings[name], now)
-            if gone.height:
-                state.journal.forget(connection, name, gone)
-            mine = pl.col("target") == name
-            if config.targets[name].adopt == "matching" and not state.remembered(f"adopted:{name}"):
-                state.journal.adopt(connection, name, plan.adopt.filter(mine))
-                controller = config.targets[name].controller
-                adopted += adopted_records(plan.adopt.filter(mine), controller)
-                state.remember(connection, f"adopted:{name}", now.isoformat())
-            written = plan.go.filter(mine).select("key", "person_id")
-            new = [
-                written,
-                plan.links.filter(mine).select(*LINKS),
-                plan.adopt.filter(mine).select(*LINKS),
-            ]
-            known = state.frames.load(f"link:{name}", LINKS)
-            linked = pl.concat([known, *new]).unique("key", keep="first", maintain_order=True)
-            if linked.height != known.height:
-                state.frames.save(connection, f"link:{name}", linked)
-            own = pl.concat([state.journal.ledger(name), plan.adopt.filter(mine)]).select(OWN)
-            before = state.frames.load(f"local:{name}", LOCAL)
-            local = seen_locally(before, seen.holdings[name], own, linked, now)
-            if local is not before:
-                state.frames.save(connection, f"local:{name}", local)
-        state.frames.save(connection, "held", held_people(plan))
-        state.remember(connection, "scopes", scopes_text(plan))
-        if not any(part.scope == SCOPE for part in plan.held):
-            state.remember(connection, "clock", now.isoformat())
-        state.orders.hold_in(connection, parts, plan.used_approvals, now)
-        state.audit.append(connection, [*_decided(parts, plan.used_approvals), *adopted], now)
-
-
-def _decided(parts: list[HeldPart], used: Iterable[str]) -> list[Record]:
-    """What the brake held, and what an approval let go, for the audit."""
-    held = [
-        Record(
-            kind="held",
-            facts={
-                "digest": part.digest, "scope": part.scope, "direction": part.direction,
-                "people": part.people, "base": part.base,
-            },
-        )
-        for part in parts
-    ]  # fmt: skip
-    return held + [Record(kind="let go", facts={"digest": one}) for one in used]
-
-
-def people_frames(people: People) -> dict[str, pl.DataFrame]:
-    """Return the stored tables of people; each begins with the column it is looked up by."""
-    return {
-        "person": people.persons,
-        "face": people.faces,  # of everybody ever known: a reused number is told by it
-        "employment": people.employments.select("person_id", pl.exclude("person_id")),
-        "training_completion": people.trainings,
-        "membership": people.memberships,
-        "identity_link": people.links,
-        "set_aside": people.set_aside,
-        "disagreement": people.disagreements,
-    }

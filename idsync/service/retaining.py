@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,7 @@ from idsync.model import Person, schema
 from idsync.service.auditing import checkpoints_of, signing_key
 from idsync.service.erasing import Decision, erase_unpurged
 from idsync.service.history import LOCAL
-from idsync.store import State
+from idsync.store import State, Transaction
 from idsync.store.audit_cutting import cut, cuts_of
 from idsync.store.audit_keys import kept as held_people
 from idsync.store.erasing import purge
@@ -63,7 +63,9 @@ def retain(config: Config, state: State, now: datetime) -> Retained:
     return Retained(people=people, records=records)
 
 
-def _forget_old_grants(state: State, connection: Any, oldest: datetime, held: Any) -> None:  # noqa: ANN401
+def _forget_old_grants(
+    state: State, connection: Transaction, oldest: datetime, held: Collection[str]
+) -> None:
     for name in state.frames.names("local:"):
         local = state.frames.load(name, LOCAL)
         old = (pl.col("seen_to") < oldest) & ~pl.col("person_id").is_in(list(held)).fill_null(False)

@@ -1,5 +1,7 @@
 """The state: people, ledger, journal and orders. Only this package knows SQL."""
 
+from sqlalchemy import Connection as Transaction
+
 from idsync.store.circuits import Circuit
 from idsync.store.closings import Exposure
 from idsync.store.frames import Frames
@@ -18,5 +20,6 @@ __all__ = [
     "Revocation",
     "Snapshot",
     "State",
+    "Transaction",
     "open_state",
 ]
