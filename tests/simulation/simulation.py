@@ -133,7 +133,7 @@ class Simulation:
         self._local_edits()
         due = self._happens("due_only")
         self._night(due=due)
-        if not due and (self.day % 20 == CALM[-1] or self._happens("twice")):
+        if self.seen and not due and (self.day % 20 == CALM[-1] or self._happens("twice")):
             self._again()
         self.now += timedelta(hours=9)
         self._operator()
