@@ -55,9 +55,6 @@ FAULTS: dict[str, tuple[str, ModuleType, tuple[str, str]]] = {
     "an approval lives for ever": (
         "orders", orders, ("approval.c.approved_at >= oldest", "approval.c.approved_at > ''"),
     ),
-    "an old change hides a new one": (
-        "journal", journal, ("func.max(journal", "func.min(journal"),
-    ),
     "the refused are counted": (
         "journal", journal, ('journal.c.state != "refused"', 'journal.c.state != ""'),
     ),
