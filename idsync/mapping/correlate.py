@@ -11,7 +11,7 @@ from uuid import UUID, uuid5
 
 import polars as pl
 
-from idsync.mapping.following import followed
+from idsync.mapping.following import followed, kept_apart
 from idsync.model import (
     Employment,
     IdentityLink,
@@ -90,9 +90,11 @@ def correlate(
     """
     records = _records(reads)
     records = _components(records, matching.keys)
-    records = _known(records, links, persons_before, matching.fingerprint)
-    records = _identify(records, matching.fingerprint, instance, _anchors(reads))
-    records = followed(records, keys=matching.keys, fingerprint=matching.fingerprint)
+    anchors = _anchors(reads)
+    records = _known(records, links, persons_before, matching.fingerprint, anchors)
+    records = _identify(records, matching.fingerprint, instance, anchors)
+    how = {"keys": matching.keys, "fingerprint": matching.fingerprint}
+    records = kept_apart(followed(records, **how), persons_before, anchors=anchors, **how)
     accepted = records.filter(pl.col("reason").is_null())
     owners = accepted.select("source", "key", person_id="id").unique()
     persons, disagreements = _merge(accepted, matching, list(reads), persons_before)
@@ -155,28 +157,33 @@ def _known(
     links: pl.DataFrame,
     persons_before: pl.DataFrame,
     fingerprint: Sequence[str],
+    anchors: Sequence[str],
 ) -> pl.DataFrame:
     """Add who each record was (`linked`), and who it still is (`known`)."""
     linked = records.join(
         links.select(source="system", key="value", linked="person_id"),
         on=["source", "key"], how="left", maintain_order="left",
     )  # fmt: skip
-    if not fingerprint:
-        return linked.with_columns(known="linked", reused=pl.lit(False))
     faces = persons_before.select(linked="id", **{f"{name}_before": name for name in fingerprint})
-    differs = pl.any_horizontal(
-        [
-            _told(name) & _told(f"{name}_before") & (pl.col(name) != pl.col(f"{name}_before"))
-            for name in fingerprint
-        ]
-    )
     compared = linked.join(faces, on="linked", how="left", maintain_order="left")
+    differs = [_told(n) & _told(f"{n}_before") & (pl.col(n) != pl.col(f"{n}_before"))
+               for n in fingerprint]  # fmt: skip
+    # what the others of a component tell of the face of a record that tells nothing itself
+    others = [pl.col(n).filter(_told(n)).min().over("label") for n in fingerprint]
+    before = [pl.when(_told(f"{n}_before")).then(f"{n}_before") for n in fingerprint]
+    pairs = list(zip(others, before, strict=True))
+    strange = pl.any_horizontal(pl.lit(False), *((o != b).fill_null(False) for o, b in pairs))
+    alike = pl.any_horizontal(pl.lit(False), *((o == b).fill_null(False) for o, b in pairs))
     # one record with another face is enough: the whole component describes somebody new
-    reused = differs.fill_null(False).any().over("label")
+    reused = pl.any_horizontal(pl.lit(False), *differs).fill_null(False).any().over("label")
+    anchored = pl.col("source").is_in(anchors)
+    settled = (anchored & pl.col("linked").is_not_null()).any().over("label")
+    # whoever is only mentioned goes with the number: it says who somebody is if their face agrees
+    trusted = pl.when(anchored).then(~strange).otherwise(alike & ~strange & ~settled)
     return (
-        compared.with_columns(reused=reused)
-        .with_columns(known=pl.when(~pl.col("reused")).then("linked"))
-        .drop([f"{name}_before" for name in fingerprint])
+        compared.with_columns(reused=reused, trusted=trusted)
+        .with_columns(known=pl.when(~pl.col("reused") & pl.col("trusted")).then("linked"))
+        .drop("trusted", *(f"{name}_before" for name in fingerprint))
     )
 
 

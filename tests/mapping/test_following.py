@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from idsync.mapping.correlate import People
+from idsync.mapping.correlate import People, empty_people
 from tests.mapping.test_correlate import Reading, Row, ids, record
 
 OLD = [{"key": "g-1", "employee_number": "n1"}]
 
 
 def read(hr: list[Row], groups: list[Row], before: People | None = None) -> People:
-    more = {} if before is None else {"before": before}
-    return Reading(hr=hr, groups=groups, **more).people()
+    return Reading(hr=hr, groups=groups, before=before or empty_people()).people()
 
 
 def test_a_group_under_the_old_number_is_still_theirs() -> None:
@@ -39,6 +38,15 @@ def test_a_record_that_is_keyed_by_a_number_is_not_followed() -> None:
     before = read([record("1")], keyed)
     after = read([{"key": "1", "employee_number": "n7"}], keyed, before)
     assert after.memberships.is_empty(), "numbers are given again"
+    assert after.unmatched.to_dicts() == [{"source": "groups", "count": 1}]
+
+
+def test_a_group_of_the_predecessor_is_not_inherited_with_the_number() -> None:
+    before = read([record("1", birth_date="1980-01-01")], OLD)
+    hr = [{"key": "2", "employee_number": "n1", "birth_date": "1990-02-02"}]
+    after = read(hr, OLD, before)
+    assert ids(after)["n1"] != ids(before)["n1"]
+    assert after.memberships.is_empty(), "the directory has not noticed yet"
     assert after.unmatched.to_dicts() == [{"source": "groups", "count": 1}]
 
 
