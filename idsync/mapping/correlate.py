@@ -11,7 +11,7 @@ from uuid import UUID, uuid5
 
 import polars as pl
 
-from idsync.mapping.following import followed
+from idsync.mapping.following import followed, kept_apart
 from idsync.model import (
     Employment,
     IdentityLink,
@@ -95,7 +95,8 @@ def correlate(
     anchors = _anchors(reads)
     records = _known(records, links, persons_before, matching.fingerprint, anchors)
     records = _identify(records, matching.fingerprint, instance, anchors)
-    records = followed(records, keys=matching.keys, fingerprint=matching.fingerprint)
+    how = {"keys": matching.keys, "fingerprint": matching.fingerprint}
+    records = kept_apart(followed(records, **how), persons_before, anchors=anchors, **how)
     accepted = records.filter(pl.col("reason").is_null())
     owners = accepted.select("source", "key", person_id="id").unique()
     persons, disagreements = _merge(accepted, matching, list(reads), persons_before)

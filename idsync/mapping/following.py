@@ -21,7 +21,7 @@ def followed(
     are given again. What such a record says of numbers is old, and is left out.
     """
     here = records.filter(pl.col("reason").is_null())["id"].drop_nulls().unique()
-    numbered = pl.any_horizontal((pl.col("key") == pl.col(name)).fill_null(False) for name in keys)
+    numbered = _numbered(keys)
     faced = pl.any_horizontal(
         pl.lit(False), *(pl.col(name).fill_null("") != "" for name in fingerprint)
     )
@@ -40,3 +40,44 @@ def followed(
         id=pl.when(late).then("linked").otherwise("id"),
         **{name: pl.when(~late).then(name) for name in keys},
     )
+
+
+def kept_apart(
+    records: pl.DataFrame,
+    faces: pl.DataFrame,
+    *,
+    keys: Sequence[str],
+    fingerprint: Sequence[str],
+    anchors: Sequence[str],
+) -> pl.DataFrame:
+    """Return *records* without those of a predecessor: matched by a number that was given again.
+
+    Who has the number now has another fingerprint (*faces*: `persons_before`) than the person
+    of whom such a record was. A record that is keyed by a number goes with the number.
+    """
+    before = faces.select(linked="id", **{f"{name}_before": name for name in fingerprint})
+    compared = records.join(before, on="linked", how="left", maintain_order="left")
+    strange = [_told(name).min().over("label") != _told(f"{name}_before") for name in fingerprint]
+    others = (
+        pl.col("reason").is_null()
+        & (pl.col("linked") != pl.col("id"))
+        & ~pl.col("source").is_in(list(anchors))
+        & ~_numbered(keys)
+        & pl.any_horizontal(pl.lit(False), *(one.fill_null(False) for one in strange))
+    ).fill_null(False)
+    found = compared.select(others).to_series()
+    if not found.any():
+        return records
+    apart = pl.lit(found)
+    return records.with_columns(
+        reason=pl.when(apart).then(pl.lit("unmatched")).otherwise("reason"),
+        id=pl.when(~apart).then("id"),
+    )
+
+
+def _numbered(keys: Sequence[str]) -> pl.Expr:
+    return pl.any_horizontal((pl.col("key") == pl.col(name)).fill_null(False) for name in keys)
+
+
+def _told(name: str) -> pl.Expr:
+    return pl.when(pl.col(name) != "").then(name)

@@ -41,6 +41,15 @@ def test_a_record_that_is_keyed_by_a_number_is_not_followed() -> None:
     assert after.unmatched.to_dicts() == [{"source": "groups", "count": 1}]
 
 
+def test_a_group_of_the_predecessor_is_not_inherited_with_the_number() -> None:
+    before = read([record("1", birth_date="1980-01-01")], OLD)
+    hr = [{"key": "2", "employee_number": "n1", "birth_date": "1990-02-02"}]
+    after = read(hr, OLD, before)
+    assert ids(after)["n1"] != ids(before)["n1"]
+    assert after.memberships.is_empty(), "the directory has not noticed yet"
+    assert after.unmatched.to_dicts() == [{"source": "groups", "count": 1}]
+
+
 def test_whoever_has_left_is_not_brought_back_by_a_group() -> None:
     before = read([record("1"), record("2")], OLD)
     after = read([record("2")], OLD, before)

@@ -219,9 +219,11 @@ class Judge(Watch):
     def _added(self, system: System, record: Record, grant: Grant) -> None:
         uid, now = record.uid, self.tell()
         right = (system.name, grant.kind, grant.ref)
-        doubted = self.reference.doubted()
+        doubted = self.reference.doubted() | self.reference.unsettled()
         want, _ = self.reference.want(uid, now)
-        if uid in doubted or (right in want and _fits(system, want[right], grant, now)):
+        if uid in doubted | self.reference.unsettled() or (
+            right in want and _fits(system, want[right], grant, now)
+        ):
             return
         heirs = {row["uid"] for row in self._with_number(record.key)} - {uid}
         if any(right in self.reference.want(heir, now)[0] for heir in heirs):
@@ -239,7 +241,8 @@ class Judge(Watch):
         if held and all(one.by == "local" for one in held):
             raise Broken(5, f"{grant.ref} of human {uid} in {system.name} is not idsync's")
         over = grant.valid_to is not None and grant.valid_to <= now
-        if not held or over or uid in self.revoked or uid in self.reference.doubted():
+        doubted = self.reference.doubted() | self.reference.unsettled()
+        if not held or over or uid in self.revoked or uid in doubted:
             return
         want, unsure = self.reference.want(uid, now)
         replaced = any((g.kind, g.ref) == right[1:] for g in change.added)

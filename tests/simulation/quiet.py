@@ -14,7 +14,8 @@ from tests.simulation.systems import System
 def settled(judge: Judge, system: System, plan: Plan) -> None:
     """Hold what *system* holds against what everybody should; a debt may last a few rounds."""
     now = judge.tell()
-    excused = judge.reference.doubted() | excused_here(judge, system, plan)
+    excused = judge.reference.doubted() | judge.reference.unsettled()
+    excused |= excused_here(judge, system, plan)
     owing: dict[tuple[object, ...], int] = {}
     for uid in judge.feeds.town.humans:
         records = [r for r in system.of(uid) if r.key]

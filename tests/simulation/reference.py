@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
+from idsync.model import Kind
 from tests.simulation.feeds import ZONE, Rows, Said
 
 Right: TypeAlias = tuple[str, str, str]  # target, kind, ref
+Name: TypeAlias = tuple[Any, ...]
 Span: TypeAlias = tuple[datetime, datetime]
 ALWAYS, NEVER = datetime(1900, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 AHEAD = timedelta(days=14)
@@ -36,23 +38,39 @@ class Reference:
 
     absences: int = 1
     believed: dict[str, Said] = field(default_factory=dict)
-    missing: dict[tuple[str, int], int] = field(default_factory=dict)
-    ghosts: dict[tuple[str, int], Said] = field(default_factory=dict)
+    before: dict[str, Said] = field(default_factory=dict)  # of a source that is in doubt
+    missing: dict[str, dict[Name, tuple[int, dict[str, Any]]]] = field(default_factory=dict)
     wants: dict[int, tuple[datetime, dict[Right, Span], set[Right]]] = field(default_factory=dict)
 
-    def learn(self, source: str, said: Said) -> None:
-        """Believe a read that idsync has accepted."""
-        here = _speaks_of(said)
-        before = self.believed.get(source, {})
-        for uid in _speaks_of(before) - here:
-            self.ghosts[source, uid] = {kind: _of(uid, rows) for kind, rows in before.items()}
-            self.missing[source, uid] = 0
-        for one in [key for key in self.missing if key[0] == source]:
-            self.missing[one] += 1
-            if one[1] in here or self.missing[one] >= self.absences:
-                del self.missing[one], self.ghosts[one]
+    def learn(self, source: str, said: Said, *, in_doubt: bool = False) -> None:
+        """Believe a read that idsync has accepted, or accepted but for parts *in_doubt*."""
+        old = self.believed.get(source, {})
+        here = {_name(kind, row) for kind, rows in said.items() for row in rows}
+        missing = self.missing.setdefault(source, {})
+        for kind, rows in old.items():
+            missing |= {_name(kind, r): (0, r) for r in rows if _name(kind, r) not in here}
+        self.missing[source] = {
+            name: (times + 1, row)
+            for name, (times, row) in missing.items()
+            if name not in here and times + 1 < self.absences
+        }
+        if in_doubt:
+            self.before.setdefault(source, old)
+        else:
+            self.before.pop(source, None)
         self.believed[source] = said
         self.wants.clear()
+
+    def unsettled(self) -> set[int]:
+        """Return of whom a source in doubt says something else than before."""
+        found = set()
+        for source, old in self.before.items():
+            new = self.believed[source]
+            for uid in _speaks_of(old) | _speaks_of(new):
+                one = {kind: _of(uid, rows) for kind, rows in old.items()}
+                if one != {kind: _of(uid, rows) for kind, rows in new.items()}:
+                    found.add(uid)
+        return found
 
     def doubted(self) -> set[int]:
         """Return whom a number does not tell apart from somebody else, or whom two records are."""
@@ -71,12 +89,9 @@ class Reference:
             known = self.wants[uid] = (now, *self._want(uid, now))
         return known[1], known[2]
 
-    def _rows(self, source: str, kind: str) -> Rows:
-        said = [self.believed.get(source, {}), *self._kept(source)]
-        return [row for one in said for row in one.get(kind, [])]  # type: ignore[call-overload]
-
-    def _kept(self, source: str) -> list[Said]:
-        return [said for (name, _), said in self.ghosts.items() if name == source]
+    def _rows(self, source: str, kind: Kind) -> Rows:
+        kept = [row for name, (_, row) in self.missing.get(source, {}).items() if name[0] == kind]
+        return [*self.believed.get(source, {}).get(kind, []), *kept]
 
     def _want(self, uid: int, now: datetime) -> tuple[dict[Right, Span], set[Right]]:
         jobs = _of(uid, self._rows("hr", "employments"))
@@ -120,6 +135,15 @@ class Reference:
 
 
 GRACE = 14
+NAMES = {
+    "persons": ("key",), "employments": ("key",), "memberships": ("person_key", "role"),
+    "trainings": ("person_key", "course_id", "completed_at"),
+}  # fmt: skip
+"""What makes a row the same row in the next read."""
+
+
+def _name(kind: Kind, row: dict[str, Any]) -> Name:
+    return kind, *(row[part] for part in NAMES[kind])
 
 
 def _windows(
