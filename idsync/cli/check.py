@@ -52,6 +52,7 @@ def command(config: Path, as_json: bool) -> int:
                 "time_zones": {"version": zones, "old": old_zones},
                 "certificates": [{**asdict(one), "ends": one.ends.isoformat()} for one in ending],
                 "sources": {name: asdict(read.state) for name, read in reads.items()},
+                "wide_limits": checked.brakes.wide_limits,
                 "targets": {
                     name: {
                         "ok": name in holdings, "reason": failures.get(name, ""),
@@ -70,6 +71,8 @@ def command(config: Path, as_json: bool) -> int:
             f"{one.target}: {one.whose} certificate ends on {one.ends:%Y-%m-%d}, in {one.days} "
             f"days: renew it {one.renew}."
         )
+    for limit in checked.brakes.wide_limits:
+        say(f"brakes ({limit}): a limit above 500 people or 50 percent holds next to nothing.")
     if old_zones:
         say(f"The time-zone data is of {zones} and may not know today's rules: update tzdata.")
     return 0 if sound else 4

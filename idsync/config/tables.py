@@ -72,17 +72,15 @@ def _absolute(name: str, value: str, folder: Path) -> str:
     return str((folder / value).absolute()) if is_path else value
 
 
-MOST_PEOPLE, MOST_PERCENT = 500, 50
-"""Of any limit of the brake: beyond it a limit would be an off switch under another name."""
+WIDE_PEOPLE, WIDE_PERCENT = 500, 50
+"""Of any limit of the brake: beyond it a limit holds next to nothing, which `check` says."""
 
 Text: TypeAlias = Annotated[str, Field(min_length=1)]
 Name: TypeAlias = Annotated[Text, AfterValidator(_name)]
 Days: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=3660)]
 Kept: TypeAlias = Annotated[int, Field(strict=True, ge=30, le=36_600)]
-People: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=MOST_PEOPLE)]
-Percent: TypeAlias = Annotated[
-    float, Field(strict=True, ge=0, le=MOST_PERCENT, allow_inf_nan=False)
-]
+People: TypeAlias = Annotated[int, Field(strict=True, ge=0)]
+Percent: TypeAlias = Annotated[float, Field(strict=True, ge=0, le=100, allow_inf_nan=False)]
 Staff: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=1000)]
 Share: TypeAlias = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
 
@@ -162,11 +160,16 @@ class TargetTable(Settings):
 class Count(Settings):
     """How many people's access may change before somebody has to look.
 
-    The larger of the two counts: `people`, and `percent` (0 to 50) of those who hold any.
+    The larger of the two counts: `people`, and `percent` (0 to 100) of those who hold any.
     """
 
     people: People
     percent: Percent
+
+    @property
+    def wide(self) -> bool:
+        """Whether it holds next to nothing: who means that should hear it."""
+        return self.people > WIDE_PEOPLE or self.percent > WIDE_PERCENT
 
 
 class Limits(Count):
@@ -186,8 +189,13 @@ class Limits(Count):
         return self.week or self._wider(4, 10.0)
 
     def _wider(self, times: int, percent: float) -> Count:
-        people = min(self.people * times, MOST_PEOPLE)
-        return Count(people=people, percent=max(self.percent, percent))
+        return Count(people=self.people * times, percent=max(self.percent, percent))
+
+    @property
+    def wide_limits(self) -> list[str]:
+        """The names of the limits that hold next to nothing."""
+        named = {"run": self, "day": self.over_a_day, "week": self.over_a_week}
+        return [name for name, limit in named.items() if limit.wide]
 
 
 class Brakes(Limits):
@@ -200,6 +208,13 @@ class Brakes(Limits):
     percent: Percent = 2.0
     gaining: Limits | None = None
     sensitive: Count = Count(people=3, percent=1.0)
+
+    @property
+    def wide_limits(self) -> list[str]:
+        """The names of the limits that hold next to nothing, in both directions."""
+        gaining = self.gaining.wide_limits if self.gaining else []
+        found = [*super().wide_limits, *(f"gaining, {name}" for name in gaining)]
+        return [*found, *(["sensitive"] if self.sensitive.wide else [])]
 
 
 def _right(value: Any) -> Any:  # noqa: ANN401 - whatever TOML holds

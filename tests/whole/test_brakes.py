@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import click
@@ -201,7 +202,7 @@ def test_the_last_two_who_can_arm_the_school_stay_until_somebody_looks(town: Tow
 
 # ── no way around ───────────────────────────────────────────────────────────────────────
 
-AROUND = re.compile(r"force|brake|limit|percent|skip|ignore|override|yes|approve|no-|off", re.I)
+AROUND = re.compile(r"force|brake|limit|percent|skip|ignore|override|approve|no-|off", re.I)
 
 
 @pytest.mark.case("P6")
@@ -219,26 +220,41 @@ def test_no_option_of_any_command_goes_around_the_brake() -> None:
                     assert not AROUND.search(written), f"{name} {written}"
 
 
-WIDE = [
-    "people = 501", "people = 1000000", "percent = 50.1", "percent = 100", "enabled = false",
-    "off = true", "force = true", "day = { people = 501, percent = 1 }",
-    "week = { people = 1, percent = 99 }", "day = false",
-    "gaining = { people = 501, percent = 1 }",
-    "gaining = { people = 1, percent = 1, week = { people = 1, percent = 100 } }",
-    "sensitive = { people = 30000, percent = 1 }", "percent = inf", "people = -1",
+SWITCHES = [
+    "enabled = false", "off = true", "force = true", "day = false", "week = false",
+    "percent = 101", "percent = inf", "people = -1",
 ]  # fmt: skip
+WIDE = {
+    "people = 501": ["run", "day", "week"],
+    "percent = 50.1": ["run", "day", "week"],
+    "day = { people = 501, percent = 1 }": ["day"],
+    "gaining = { people = 1, percent = 1, week = { people = 1, percent = 99 } }": ["gaining, week"],
+    "sensitive = { people = 30000, percent = 1 }": ["sensitive"],
+}
 
 
-@pytest.mark.case("P6")
-@pytest.mark.parametrize("written", WIDE)
-def test_no_key_of_the_configuration_switches_the_brake_off(town: Town, written: str) -> None:
+def with_brakes(town: Town, written: str) -> Path:
+    """Return the town's configuration with nothing under [brakes] but *written*."""
     file = town.folder / "connectors.toml"
     text = file.read_text(encoding="utf-8")
     part = re.search(r"\[brakes\]\n(?:.+\n)+", text)
     assert part is not None
     file.write_text(text.replace(part[0], f"[brakes]\n{written}\n"), encoding="utf-8")
+    return file
+
+
+@pytest.mark.case("P6")
+@pytest.mark.parametrize("written", SWITCHES)
+def test_no_key_of_the_configuration_switches_the_brake_off(town: Town, written: str) -> None:
     with pytest.raises(ConfigError):
-        load(file)
+        load(with_brakes(town, written))
+
+
+@pytest.mark.case("P6")
+@pytest.mark.parametrize("written", WIDE)
+def test_a_limit_that_holds_next_to_nothing_is_warned_of(town: Town, written: str) -> None:
+    with_brakes(town, written)
+    assert town.json("check", code=0)["wide_limits"] == WIDE[written]
 
 
 @pytest.mark.case("P15")
