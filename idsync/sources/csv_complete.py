@@ -25,8 +25,13 @@ class Content:
     as_of: str | None  # the day or the instant the content is of, in ISO 8601
     digest: str  # of the whole file
 
-    def cursor(self, rows: int) -> str:
-        """Return what the next read wants to know about this one."""
+    def cursor(self, rows: int) -> str | None:
+        """Return what the next read wants to know about this one.
+
+        A file that does not say of when it is has none: unchanged, it is what is true today.
+        """
+        if self.as_of is None:
+            return None
         return json.dumps({"as_of": self.as_of, "rows": rows, "sha256": self.digest})
 
 

@@ -67,8 +67,10 @@ class BrakeMachine(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.state: State = open_state("sqlite:////nowhere/idsync.db", create=False)
-        self.state.journal = self.journal.Journal(self.state.engine, self.state.frames)
-        self.state.orders = self.orders.Orders(self.state.engine)
+        self.state.journal = self.journal.Journal(
+            self.state.engine, self.state.frames, self.state.audit
+        )
+        self.state.orders = self.orders.Orders(self.state.engine, self.state.audit)
         self.now = NOW
         self.wishes: dict[Part, Wish] = {}
         self.done: list[Act] = []

@@ -88,7 +88,9 @@ class Feeds:
             proof = "the count agrees" if last and fault != "no_proof" else None
             if last:
                 self.delivered[name] = (fault, said)
-            yield Batch(kind=kind, records=_table(kind, rows), proof=proof)
+            # read twice in one night, it is one delivery
+            cursor = f"day {self.day}" if proof else None
+            yield Batch(kind=kind, records=_table(kind, rows), proof=proof, cursor=cursor)
 
     # ── what is true of each ────────────────────────────────────────────────────────────
 

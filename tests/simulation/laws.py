@@ -126,7 +126,9 @@ class Judge(Watch):
                 continue
             if fault in NEVER_BELIEVED:
                 raise Broken(2, f"{name} gave a read that was {fault}, and it was believed")
-            self.reference.learn(name, said)
+            verdict = self.state.verdicts.last(name)
+            in_doubt = verdict is not None and bool(verdict[1].doubts)
+            self.reference.learn(name, said, in_doubt=in_doubt)
         self.learn_ids()
 
     def learn_ids(self) -> None:
@@ -242,7 +244,8 @@ class Judge(Watch):
             raise Broken(5, f"{grant.ref} of human {uid} in {system.name} is not idsync's")
         over = grant.valid_to is not None and grant.valid_to <= now
         doubted = self.reference.doubted() | self.reference.unsettled()
-        if not held or over or uid in self.revoked or uid in doubted:
+        let_go = any(uid in one.people for one in self.allowances)  # the absent go at once
+        if not held or over or let_go or uid in self.revoked or uid in doubted:
             return
         want, unsure = self.reference.want(uid, now)
         replaced = any((g.kind, g.ref) == right[1:] for g in change.added)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import hashlib
 import shutil
 import sqlite3
@@ -70,8 +71,8 @@ class Simulation:
         install(folder / "packages")
         self.config = load(config)
         self.judge = Judge(
-            feeds=self.feeds, reference=Reference(), systems={}, limits=LIMITS, scopes=SCOPES,
-            database=self.database, tell=lambda: self.now,
+            feeds=self.feeds, reference=Reference(absences=2), systems={}, limits=LIMITS,
+            scopes=SCOPES, database=self.database, tell=lambda: self.now,
         )  # fmt: skip
         for name in CAPABILITIES:
             self.judge.systems[name] = System(name, self.dice, self.judge)
@@ -370,8 +371,11 @@ class Simulation:
         numbers, judge = self.judge.numbers, self.judge
         twin = self.folder / "twin.db"
         with _copied(self.database, twin), _muted(judge):
-            state = self.state
+            state, config = self.state, self.config
             self.state = judge.state = open_state(f"sqlite:///{twin}", instance=INSTANCE)
+            signed = {"checkpoints": self.folder / "twin.db.checkpoints"}
+            own = config.idsync.model_copy(update=signed)
+            self.config = dataclasses.replace(config, idsync=own)
             try:
                 self._begin(calm=True)
                 run = self._sync()
@@ -379,6 +383,7 @@ class Simulation:
             finally:
                 self.state.close()
                 self.state = judge.state = state
+                self.config = config
         for name, records in before.items():
             judge.systems[name].records = records
         judge.numbers = numbers
