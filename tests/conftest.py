@@ -10,7 +10,6 @@ import hypothesis
 import pytest
 
 IN_CI = os.environ.get("CI") == "true"
-RAN = pytest.StashKey[int]()
 
 SomeReport = TypeVar("SomeReport", pytest.TestReport, pytest.CollectReport)
 
@@ -24,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[RAN] = 0
+    config.pluginmanager.register(Counted(), "counted")
     hypothesis.settings.load_profile("long" if config.getoption("--long") else "idsync")
 
 
@@ -44,10 +43,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """In CI, make a failure of every skip; elsewhere count the tests that really ran."""
+    """In CI, make a failure of every skip."""
     report = yield
-    if not report.skipped and report.when == "call":
-        item.config.stash[RAN] += 1
     # what others publish is no part of this project: where it is absent, that is said
     if hasattr(report, "wasxfail") or item.get_closest_marker("published"):
         return report
@@ -67,8 +64,19 @@ def _not_skipped(report: SomeReport) -> SomeReport:
     return report
 
 
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Fail a run in which every test was skipped."""
-    quiet = session.config.getoption("collectonly") or session.config.getoption("fixtures", False)
-    if exitstatus == pytest.ExitCode.OK and not session.config.stash[RAN] and not quiet:
-        session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+class Counted:
+    """Counts the tests that really ran, in whichever process that was."""
+
+    ran = 0
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if not report.skipped and report.when == "call":
+            self.ran += 1
+
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Fail a run in which every test was skipped."""
+        config = session.config
+        quiet = config.getoption("collectonly") or config.getoption("fixtures", False)
+        told = hasattr(config, "workerinput")  # by the process that gave it its tests
+        if exitstatus == pytest.ExitCode.OK and not self.ran and not quiet and not told:
+            session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED

@@ -175,7 +175,7 @@ def test_servers_are_installed_without_starting_a_daemon(bare: Path, apt: dict[s
     assert done.returncode == 0, done.stderr
     log = (bare / "log").read_text()
     assert log.index("update #!/bin/sh\nexit 101") < log.index("-y #!/bin/sh\nexit 101")
-    assert told(bare)[-1] == "-m pytest"
+    assert told(bare)[-1] == "-m pytest -n auto --dist worksteal"
     assert (bare / "policy-rc.d").read_text() == "the policy of this machine"
     assert sorted(path.name for path in bare.glob("policy*")) == ["policy-rc.d"]
 

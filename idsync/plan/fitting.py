@@ -65,7 +65,7 @@ def names_that_do_not_fit(
     ]
     schema = {"person": pl.UInt32, "name": pl.String, "reason": pl.String}
     return pl.concat([pl.DataFrame(schema=schema), *faults]).unique(
-        ["person", "name"], keep="first"
+        ["person", "name"], keep="first", maintain_order=True
     )
 
 
