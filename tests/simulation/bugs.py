@@ -17,6 +17,7 @@ from idsync.mapping import matching, rules
 from idsync.model import Outcome
 from idsync.plan import attributes, brake, recognise, states, target
 from idsync.service import applying, braking, looking, planning, reading
+from idsync.store.audit import Audit
 from idsync.store.journal import Journal
 from idsync.store.orders import Orders, Revocation
 from tests.simulation import simulation
@@ -201,6 +202,10 @@ def _a_saved_plan_is_made_anew() -> Planted:
     return {(simulation, "sync"): sync}
 
 
+def _outcomes_are_not_audited() -> Planted:
+    return {(Audit, "settled"): lambda *_: None}
+
+
 def _nothing_ends_without_its_source() -> Planted:
     real = looking.look
 
@@ -328,6 +333,7 @@ BUGS: dict[str, Bug] = {
         11, _nothing_ends_without_its_source, {"due_only": 1.0, "end": 1.0}, days=60
     ),
     "sent before it is written down": Bug(12, _sent_before_it_is_written_down),
+    "outcomes are not audited": Bug(12, _outcomes_are_not_audited),
     "errors are passed on as they are": Bug(13, _errors_are_passed_on_as_they_are, UNSURE, days=80),
     "nobody is protected": Bug(13, _nobody_is_protected, {"marked": 1.0, "hire": 1.0}, days=60),
     "orders are kept in memory": Bug(

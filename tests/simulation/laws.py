@@ -128,7 +128,7 @@ class Judge(Watch):
                 raise Broken(2, f"{name} gave a read that was {fault}, and it was believed")
             verdict = self.state.verdicts.last(name)
             in_doubt = verdict is not None and bool(verdict[1].doubts)
-            self.reference.learn(name, said, in_doubt=in_doubt)
+            self.reference.learn(name, said, delivery=self.feeds.day, in_doubt=in_doubt)
         self.learn_ids()
 
     def learn_ids(self) -> None:

@@ -40,19 +40,26 @@ class Reference:
     believed: dict[str, Said] = field(default_factory=dict)
     before: dict[str, Said] = field(default_factory=dict)  # of a source that is in doubt
     missing: dict[str, dict[Name, tuple[int, dict[str, Any]]]] = field(default_factory=dict)
+    deliveries: dict[str, int] = field(default_factory=dict)
     wants: dict[int, tuple[datetime, dict[Right, Span], set[Right]]] = field(default_factory=dict)
 
-    def learn(self, source: str, said: Said, *, in_doubt: bool = False) -> None:
-        """Believe a read that idsync has accepted, or accepted but for parts *in_doubt*."""
+    def learn(self, source: str, said: Said, *, delivery: int = 0, in_doubt: bool = False) -> None:
+        """Believe a read that idsync has accepted, or accepted but for parts *in_doubt*.
+
+        The same *delivery* read again is one read.
+        """
+        again = delivery == self.deliveries.get(source)
+        self.deliveries[source] = delivery
         old = self.believed.get(source, {})
         here = {_name(kind, row) for kind, rows in said.items() for row in rows}
         missing = self.missing.setdefault(source, {})
         for kind, rows in old.items():
             missing |= {_name(kind, r): (0, r) for r in rows if _name(kind, r) not in here}
         self.missing[source] = {
-            name: (times + 1, row)
+            name: (counted, row)
             for name, (times, row) in missing.items()
-            if name not in here and times + 1 < self.absences
+            if name not in here
+            and (counted := times if again and times else times + 1) < self.absences
         }
         if in_doubt:
             self.before.setdefault(source, old)

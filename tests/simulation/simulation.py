@@ -23,6 +23,7 @@ from idsync.config import load
 from idsync.errors import IdsyncError
 from idsync.plan.document import Plan
 from idsync.service.applying import Run, sync
+from idsync.service.auditing import verify_audit
 from idsync.service.looking import look
 from idsync.service.revoking import close_person
 from idsync.store import State, open_state
@@ -139,6 +140,14 @@ class Simulation:
         self.now += timedelta(hours=9)
         self._operator()
         self._orders()
+        if self.day % 20 == CALM[-1]:
+            self._audited()
+
+    def _audited(self) -> None:
+        """Every chain of the audit is whole, and tells of every operation."""
+        verdict = verify_audit(self.config, self.state)
+        if verdict.problems:
+            raise Broken(12, f"the audit: {verdict.problems[0]}")
 
     def _happens(self, what: str) -> bool:
         return not self.calm and self.dice.happens(what, self.day)
