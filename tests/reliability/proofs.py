@@ -26,7 +26,7 @@ A test's name is the sentence it proves. {covered} of {rows} rows are proven; be
 others stands why not.
 
 The laws that must hold through all of this are in [How idsync decides](how-it-decides.md). How they
-are simulated, and how to replay a failure: [Testing reliability](reliability-testing.md).
+are simulated, and how to replay a failure: [How the laws are tested](reliability-testing.md).
 This page is made from the tests by `python -m tests.reliability.proofs`.
 """
 
