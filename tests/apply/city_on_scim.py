@@ -19,6 +19,8 @@ state = "sqlite:///{folder}/idsync.db"
 type = "csv"
 kind = "employments"
 path = "hr.csv"
+absent_reads = 1
+band_people = 1000
 map = {{ key = "anst", person_key = "nr", employee_number = "nr", given_name = "namn", \
 unit = "enhet" }}
 

@@ -34,6 +34,7 @@ state = "{state}"
 type = "csv"
 kind = "employments"
 path = "hr.csv"
+absent_reads = 1
 delimiter = ";"
 map = {{ key = "AnstId", person_key = "PersonId", employee_number = "Nr", given_name = "Förnamn", \
 family_name = "Efternamn", unit = "Enhet", valid_from = "From", valid_to = "Tom" }}
