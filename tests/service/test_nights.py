@@ -132,6 +132,7 @@ def test_a_clock_that_was_years_ahead_keeps_no_later_night_from_running(machine:
     assert [run.date().day for run in machine.runs if run.year == 2026] == [2, 3, 4, 5]
 
 
+@pytest.mark.case("K4")
 @pytest.mark.parametrize(
     ("back", "dates", "missed"),
     [
@@ -193,6 +194,7 @@ def test_a_night_that_waiting_does_not_mend_is_not_tried_again(machine: Machine)
     assert (night.outcome, machine.runs) == (FAILED, [])
 
 
+@pytest.mark.case("K5")
 def test_a_claim_whose_run_is_still_at_work_is_left_alone(machine: Machine) -> None:
     machine.true = at("2026-01-02T02:30")
     machine.state.nights.claim(date(2026, 1, 2), "another", machine.true)
