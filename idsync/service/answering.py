@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from datetime import datetime
 from typing import Any
 
@@ -114,7 +114,7 @@ def _gauge(name: str, what: str, value: float | None) -> Metric:
     return gauge
 
 
-def _labelled(name: str, what: str, label: str, values: dict[str, float | None]) -> Metric:
+def _labelled(name: str, what: str, label: str, values: Mapping[str, float | None]) -> Metric:
     gauge = GaugeMetricFamily(f"idsync_{name}", what, labels=[label])
     for key, value in values.items():
         if value is not None:
