@@ -15,6 +15,7 @@ import click
 
 from idsync.cli.console import plain
 from idsync.cli.ending import ending_when_asked
+from idsync.cli.secrecy import fault
 
 WRITING = threading.Lock()
 
@@ -37,6 +38,7 @@ def command(config: Path) -> int:
     from idsync.service.applying import clock
 
     checked = load(config)
+    threading.excepthook = _told
     logging.basicConfig(level=logging.WARNING, handlers=[_Libraries()])
     try:
         from idsync.service.serving import serve
@@ -66,6 +68,12 @@ def tell(event: str, level: str = "info", **facts: object) -> None:
             sys.stderr.flush()
         except OSError:
             return  # nobody reads: that keeps no door open
+
+
+def _told(died: threading.ExceptHookArgs) -> None:
+    """Say where a thread has died, and of no value there."""
+    where = fault(died.exc_type, died.exc_traceback)
+    tell("a fault in idsync itself", level="error", where=where)
 
 
 class _Libraries(logging.Handler):
