@@ -57,6 +57,9 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "cryptography": ("store", "targets.work", "http"),  # http reads when a certificate ends
     "defusedxml": ("targets.arx", "targets.file"),
     "tenacity": ("apply",),  # one layer retries
+    "apscheduler": ("service",),
+    "prometheus_client": ("service",),
+    "uvicorn": ("service",),
     "click": ("cli",),
     "rich": ("cli",),
 }

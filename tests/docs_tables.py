@@ -114,6 +114,8 @@ def settings_tables() -> dict[str, Table]:
         "brakes": file_tables.Brakes,
         "brakes.gaining": file_tables.Limits,
         "retention": file_tables.Retention,
+        "schedule": file_tables.Schedule,
+        "serve": file_tables.Serve,
         "profiles": file_tables.ProfileTable,
         "profiles.grants": file_tables.RightTable,
         "rules": file_tables.RuleTable,

@@ -20,6 +20,8 @@ COMMANDS = {
     "orphans": "List tags and grants that no current person or basis explains.",
     "ack": "Say that a work order has been done, or could not be.",
     "status": "Show the last runs, what is held, and what is not confirmed.",
+    "serve": "Run every night, act on known dates, pursue revocations, tell of its health.",
+    "alarms": "Show what is wrong; say that somebody sees to it.",
     "rebuild": "Let the systems say what is idsync's own, where the state is not the newest.",
     "audit": "Verify the audit; show who could open what, when and why.",
     "erase": "Erase what is known of somebody who has left.",

@@ -67,6 +67,9 @@ def command(controller: str | None, config: Path, as_json: bool) -> int:
         _show_room(told["brakes"])
         _show_waiting(told["waiting"], told["due"], zone)
         _show_exposure(told["unconfirmed"], told["circuits"], zone)
+        for one in told["alarms"]:
+            if one["acknowledged_at"] is None:
+                say(f"ALARM {one['name']}: {one['detail']} (`idsync alarms {one['name']}`)")
         orders, unsettled = len(told["revocations"]), told["unsettled"]
         say(f"{orders} revocations stand. {unsettled} operations are not confirmed.")
     return 0
@@ -78,6 +81,7 @@ def _told(whole: Config, state: State, controller: str | None) -> dict[str, Any]
 
     from idsync.service.applying import clock
     from idsync.service.braking import margins
+    from idsync.service.health import standing
     from idsync.service.planning import stored_people
     from idsync.service.scope import scope_of
     from idsync.service.waiting import due, waiting
@@ -90,6 +94,7 @@ def _told(whole: Config, state: State, controller: str | None) -> dict[str, Any]
     waits = [vars_of(one) for one in waiting(whole, state, now)]
     open_ = [vars_of(one) for one in state.closings.unconfirmed(whole.targets)]
     circuits = [vars_of(one) for one in state.circuits.all()]
+    alarms = standing(whole, state, now) if controller is None else []
     if controller is not None:
         scope = scope_of(whole, controller)
         theirs = set(scope.people(stored_people(whole, state)).persons["id"])
@@ -116,6 +121,7 @@ def _told(whole: Config, state: State, controller: str | None) -> dict[str, Any]
         },
         "waiting": waits, "due": [vars_of(one) for one in due(checked, state, now)],
         "brakes": room, "unconfirmed": open_, "circuits": circuits,
+        "alarms": alarms,
         "oldest_unconfirmed": open_[0]["order"]["ordered_at"] if open_ else None,
         "oldest_unsettled": unsettled[0].intent_at if unsettled else None,
     }  # fmt: skip

@@ -54,6 +54,8 @@ def load(path: Path) -> Config:
         profiles=profiles,
         rules=rules,
         retention=file.retention,
+        schedule=file.schedule,
+        serve=file.serve,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from idsync.config.tables import Brakes, Correlation, General, Retention
+from idsync.config.tables import Brakes, Correlation, General, Retention, Schedule, Serve
 from idsync.mapping.bands import Bands
 from idsync.mapping.catalogue import Catalogue, Profile, Rule
 from idsync.model import Kind
@@ -68,6 +68,8 @@ class Config:
     profiles: list[Profile]
     rules: list[Rule]
     retention: Retention
+    schedule: Schedule
+    serve: Serve
 
     @property
     def catalogue(self) -> Catalogue:

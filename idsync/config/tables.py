@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -63,6 +64,20 @@ def _beside(path: Path, info: ValidationInfo) -> Path:
     return (folder / path).absolute()
 
 
+def _time_of_day(word: str) -> str:
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", word):
+        raise ValueError('write a local time: "02:30"')
+    return word
+
+
+def _address(word: str) -> str:
+    host, _, port = word.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > LAST_PORT:
+        raise ValueError('write an address and a port: "127.0.0.1:8080"')
+    return word
+
+
+LAST_PORT = 65_535
 SECRETS = {"password", "sslpassword"}
 FILES = ("passfile", "sslcert", "sslkey", "sslrootcert", "sslcrl")
 
@@ -127,6 +142,23 @@ class Retention(Settings):
     people: Kept = 730
     audit: Kept = 3650
     hold: bool = False
+
+
+class Schedule(Settings):
+    """[schedule]: when `idsync serve` runs by itself. `nightly` is a local time."""
+
+    nightly: Annotated[str, AfterValidator(_time_of_day)] = "02:30"
+
+    @property
+    def at(self) -> time:
+        """The local time of the nightly run."""
+        return time.fromisoformat(self.nightly)
+
+
+class Serve(Settings):
+    """[serve]: where `idsync serve` answers; None is nowhere."""
+
+    listen: Annotated[str, AfterValidator(_address)] | None = None
 
 
 class SourceTable(Settings):
@@ -282,5 +314,7 @@ class FileTable(Settings):
     controllers: dict[Text, tuple[Text, ...]] = Field(default={})
     brakes: Brakes = Field(default={}, validate_default=True)
     retention: Retention = Field(default={}, validate_default=True)
+    schedule: Schedule = Field(default={}, validate_default=True)
+    serve: Serve = Field(default={}, validate_default=True)
     profiles: tuple[ProfileTable, ...] = ()
     rules: tuple[RuleTable, ...] = ()

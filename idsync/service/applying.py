@@ -14,6 +14,7 @@ from idsync.config import Config, connect_target
 from idsync.errors import ChangedError, ConfigError
 from idsync.plan.document import Plan, ordered_changes
 from idsync.service.auditing import attend
+from idsync.service.cycles import RUN, SOURCE, TARGET, note_cycles
 from idsync.service.looking import Look, look
 from idsync.service.minimising import minimised
 from idsync.service.pursuing import pursue
@@ -38,6 +39,20 @@ class Run:
     look: Look
     done: Mapping[str, Done]
     minimised: list[dict[str, Any]] = field(default_factory=list)  # see service/minimising
+    number: int = 0  # of it in the state
+
+    @property
+    def whole(self) -> list[str]:
+        """What went through all of it, by the names of service/cycles."""
+        plan = self.look.plan
+        names = [SOURCE + name for name, one in plan.sources.items() if one.complete]
+        names += [
+            TARGET + name
+            for name, one in plan.targets.items()
+            if one.complete and not self.done.get(name, Done()).down
+        ]
+        good = bool(plan.sources) and self.outcome != "incomplete"
+        return [*names, *([RUN] if good else [])]
 
     @property
     def writes(self) -> int:
@@ -125,11 +140,12 @@ def sync(
         number = state.begin_run("apply" if approved_digest else "sync", now)
         remember(config, state, seen, now)
         done = _carry_out(config, state, number, seen.plan, tell, step)
-        run = Run(look=seen, done=done, minimised=minimised(config, seen.plan))
+        run = Run(look=seen, done=done, minimised=minimised(config, seen.plan), number=number)
         state.journal.fold(config.targets)
         retain(config, state, tell())
         summary = {name: _counts(one) for name, one in done.items()}
         state.end_run(number, run.outcome, summary, tell())
+        note_cycles(state, run.whole, tell())
         return run
 
 

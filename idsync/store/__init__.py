@@ -2,19 +2,23 @@
 
 from sqlalchemy import Connection as Transaction
 
+from idsync.store.alarms import Alarm
 from idsync.store.circuits import Circuit
 from idsync.store.closings import Exposure
 from idsync.store.frames import Frames
 from idsync.store.journal import Journal, Operation
+from idsync.store.nights import Night
 from idsync.store.orders import Approval, Orders, Revocation
 from idsync.store.state import Snapshot, State, open_state
 
 __all__ = [
+    "Alarm",
     "Approval",
     "Circuit",
     "Exposure",
     "Frames",
     "Journal",
+    "Night",
     "Operation",
     "Orders",
     "Revocation",

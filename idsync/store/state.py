@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, func, insert, inspect, select, update
 from sqlalchemy.exc import DBAPIError
 
 from idsync.errors import ConfigError, IntegrityError, NoRoom
+from idsync.store.alarms import Alarms
 from idsync.store.audit import Audit
 from idsync.store.audit_records import Record
 from idsync.store.circuits import Circuits
@@ -26,6 +27,7 @@ from idsync.store.engines import MAKING, alone, file_engine, memory_engine
 from idsync.store.frames import Frames
 from idsync.store.journal import Journal
 from idsync.store.migrations import look_through_views, migrate, version_of
+from idsync.store.nights import Nights
 from idsync.store.orders import Orders
 from idsync.store.postgres import postgres_engine, require_every_letter
 from idsync.store.reserve import Reserve
@@ -64,6 +66,8 @@ class State:
         self.circuits = Circuits(engine)
         self.closings = Closings(engine, self.orders)
         self.verdicts = Verdicts(engine)
+        self.nights = Nights(engine)
+        self.alarms = Alarms(engine)
 
     @cached_property
     def instance(self) -> UUID:

@@ -229,3 +229,24 @@ verdict = Table(
     Column("doubts", Words, nullable=False),  # a JSON list
 )  # fmt: skip
 """How the last read of each source ended."""
+
+night = Table(
+    "night", metadata,
+    Column("local_date", Word, primary_key=True),  # who inserts it has the night
+    Column("claimed_by", Word, nullable=False),  # "": nobody ran
+    Column("claimed_at", Word, nullable=False),
+    Column("late", Boolean, nullable=False),
+    Column("run", Integer),
+    Column("outcome", Word, nullable=False),  # of the run, or before, missed, failed; "": none yet
+    Column("ended_at", Word),
+)  # fmt: skip
+
+alarm = Table(
+    "alarm", metadata,
+    Column("name", Word, primary_key=True),
+    Column("since", Word, nullable=False),
+    Column("detail", Words, nullable=False),
+    Column("told_at", Word, nullable=False),
+    Column("acknowledged_at", Word),
+    Column("acknowledged_by", Words),
+)  # fmt: skip

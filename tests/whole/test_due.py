@@ -12,6 +12,7 @@ from idsync.config import Config, connect_target, load
 from idsync.errors import ConfigError
 from idsync.service import applying
 from idsync.service.applying import Run, sync
+from idsync.service.nightly import Nightly, Ran
 from idsync.service.waiting import due
 from idsync.store import State, open_state
 from tests.fakes.scim import TOKEN, FakeScim
@@ -113,3 +114,26 @@ def test_what_is_due_is_not_asked_of_a_state_that_knows_nobody(
 ) -> None:
     with pytest.raises(ConfigError, match="no source has ever been accepted"):
         run(*hall, sources=False)
+
+
+def test_the_service_acts_on_a_date_at_the_tick_after_it_with_the_source_gone(
+    hall: tuple[Config, State], clock: Clock
+) -> None:
+    config, state = hall
+    run(config, state)
+    (config.folder / "hr.csv").unlink()
+    runs: list[tuple[datetime, bool]] = []
+
+    def noted(sources: bool) -> Ran:
+        runs.append((clock.now, sources))
+        done = run(config, state, sources=sources)
+        return Ran(outcome=done.outcome, run=done.number)
+
+    nightly = Nightly(state, clock, noted, "a machine", lambda *_, **__: None)
+    nightly.begin(config)
+    clock.now = MIDNIGHT - timedelta(minutes=5)
+    while clock.now < AFTER + timedelta(minutes=30):
+        nightly.tick(config)
+        clock.now += timedelta(seconds=30)
+    assert runs == [(MIDNIGHT, False)]
+    assert holding(config) == {"1002"}

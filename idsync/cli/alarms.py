@@ -1,0 +1,41 @@
+"""idsync alarms: what is wrong, and who sees to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from idsync.cli.console import local_time, opened, operator, options, print_json, say
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--by", default=None, help="Who sees to it.  [default: the user who runs it]")
+@options
+def command(name: str | None, by: str | None, config: Path, as_json: bool) -> int:
+    """Show what is wrong; with NAME, say that somebody sees to that alarm.
+
+    It is not told again then, and stands until what it tells of is over. Exit code 1 while
+    there is an alarm that nobody sees to.
+    """
+    from idsync.errors import ConfigError
+    from idsync.service.applying import clock
+    from idsync.service.health import standing, watch
+
+    with opened(config, create=name is not None) as (checked, state):
+        if name is not None:
+            watch(checked, state, clock())
+            if not state.alarms.acknowledge(name, operator(by), clock()):
+                raise ConfigError("no alarm of this name stands: see `idsync alarms`")
+        told = standing(checked, state, clock())
+        if as_json:
+            print_json({"format": "idsync.alarms/1", "alarms": told})
+        else:
+            for one in told:
+                since = local_time(one["since"], checked.idsync.timezone)
+                whose = f" ({one['acknowledged_by']} sees to it)" if one["acknowledged_at"] else ""
+                say(f"{one['name']} since {since}{whose}: {one['detail']}")
+            if not told:
+                say("nothing is wrong")
+    return int(any(one["acknowledged_at"] is None for one in told))

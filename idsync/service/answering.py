@@ -1,0 +1,122 @@
+"""`/health`, `/ready` and `/metrics`: an ASGI application of three pages."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from datetime import datetime
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from idsync.config import Config
+from idsync.errors import IdsyncError
+from idsync.service.health import health
+from idsync.store import State
+
+Current = Callable[[], tuple[Config, State] | None]
+"""What there is to tell of now; None while the state does not answer."""
+
+Message = MutableMapping[str, Any]
+App = Callable[
+    [Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]],
+    Awaitable[None],
+]
+JSON, TEXT = b"application/json", b"text/plain; version=0.0.4; charset=utf-8"
+PAGES = ("/health", "/ready", "/metrics")
+WAIT_S = b"10"
+
+Answer = tuple[int, bytes, bytes]
+
+
+def health_app(current: Current, clock: Callable[[], datetime]) -> App:
+    """Return the application. `/health` is 200 while there is no alarm nobody sees to, else 503."""
+
+    async def app(
+        scope: Message,
+        receive: Callable[[], Awaitable[Message]],
+        send: Callable[[Message], Awaitable[None]],
+    ) -> None:
+        if scope["type"] != "http":
+            return
+        status, kind, body = await asyncio.to_thread(_answer, scope, current, clock)
+        headers = [(b"content-type", kind), (b"cache-control", b"no-store")]
+        if status == 503:
+            headers.append((b"retry-after", WAIT_S))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        shown = b"" if scope["method"] == "HEAD" else body
+        await send({"type": "http.response.body", "body": shown})
+
+    return app
+
+
+def _answer(scope: Message, current: Current, clock: Callable[[], datetime]) -> Answer:
+    if scope["path"] not in PAGES:
+        return 404, JSON, b'{"error": "not found"}'
+    if scope["method"] not in ("GET", "HEAD"):
+        return 405, JSON, b'{"error": "only GET"}'
+    try:
+        there = current()
+        told = health(*there, clock()) if there else None
+    except IdsyncError:
+        told = None
+    if told is None:
+        return 503, JSON, b'{"error": "the state does not answer"}'
+    if scope["path"] == "/ready":
+        return 200, JSON, b'{"ready": true}'
+    if scope["path"] == "/metrics":
+        return 200, TEXT, metrics(told)
+    status = 200 if told["ok"] else 503
+    return status, JSON, json.dumps(told, ensure_ascii=False).encode()
+
+
+# ── metrics ─────────────────────────────────────────────────────────────────────────────
+
+
+def metrics(told: dict[str, Any]) -> bytes:
+    """Return the health document *told* in Prometheus's words."""
+    registry = CollectorRegistry()
+    registry.register(_Told(told))
+    return generate_latest(registry)
+
+
+class _Told(Collector):
+    def __init__(self, told: dict[str, Any]) -> None:
+        self._told = told
+
+    def collect(self) -> Iterable[Metric]:
+        told = self._told
+        yield _gauge("healthy", "1 while there is no alarm that nobody sees to", int(told["ok"]))
+        for side in ("sources", "targets"):
+            ages = {name: one["age_s"] for name, one in told[side].items()}
+            what = f"Seconds since the last whole cycle of each of the {side}"
+            yield _labelled(f"{side[:-1]}_cycle_age_seconds", what, side[:-1], ages)
+        yield _gauge("run_age_seconds", "Seconds since the last complete run", told["run"]["age_s"])
+        open_ = told["unconfirmed"]
+        yield _gauge("revocations_unconfirmed", "Not confirmed everywhere", open_["revocations"])
+        oldest = open_["oldest_s"] or 0
+        yield _gauge("revocation_unconfirmed_oldest_seconds", "Age of the oldest", oldest)
+        yield _gauge("backlog_operations", "Operations whose end is not known", told["backlog"])
+        yield _gauge("held_parts", "Parts that wait for approve", len(told["held"]))
+        waits = max((one["age_s"] for one in told["held"]), default=0)
+        yield _gauge("held_oldest_seconds", "Age of the oldest held part", waits)
+        alarms = {one["name"]: int(one["acknowledged_at"] is None) for one in told["alarms"]}
+        yield _labelled("alarm", "1 until somebody sees to it, then 0", "name", alarms)
+
+
+def _gauge(name: str, what: str, value: float | None) -> Metric:
+    gauge = GaugeMetricFamily(f"idsync_{name}", what)
+    if value is not None:
+        gauge.add_metric([], value)
+    return gauge
+
+
+def _labelled(name: str, what: str, label: str, values: Mapping[str, float | None]) -> Metric:
+    gauge = GaugeMetricFamily(f"idsync_{name}", what, labels=[label])
+    for key, value in values.items():
+        if value is not None:
+            gauge.add_metric([key], value)
+    return gauge

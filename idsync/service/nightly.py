@@ -1,0 +1,118 @@
+"""The nightly run, once a local date, and the runs between for dates that are known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from idsync.config import Config
+from idsync.errors import IdsyncError
+from idsync.service.scheduling import dates_are_due, missed_between, slot, taken_up_again
+from idsync.service.waiting import due
+from idsync.store import State
+from idsync.store.nights import BEFORE, MISSED
+
+Tell = Callable[..., None]
+"""Says what happens: an event's name, then facts by name."""
+
+FAILED = "failed"
+"""The outcome of a night whose run ended in an error that another try does not mend."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ran:
+    """How a run ended, and which it was."""
+
+    outcome: str
+    run: int | None = None
+
+
+@dataclass
+class Nightly:
+    """Begins what is due at each `tick`. One object a process; `by` is who claims nights.
+
+    `run(sources)` plans and applies; without *sources* it acts on known dates alone.
+    """
+
+    state: State
+    clock: Callable[[], datetime]
+    run: Callable[[bool], Ran]
+    by: str
+    tell: Tell
+    _done: date | None = None
+    _tried_at: datetime | None = None
+    _next: dict[str, datetime] = field(default_factory=dict)
+
+    def begin(self, config: Config) -> None:
+        """Leave the night before a service's first day alone: nobody was to run then."""
+        newest = slot(self.clock(), config.schedule.at, config.idsync.timezone)
+        if not self.state.nights.last(1):
+            self.state.nights.note(newest.local_date, BEFORE, self.clock())
+
+    def tick(self, config: Config) -> None:
+        """Run the night whose time has come, or act on the dates that are due.
+
+        Raises:
+            IdsyncError: what ended the run; a night that nobody could run is tried again.
+        """
+        if not self._night(config):
+            self._dates(config)
+
+    # ── nights ──────────────────────────────────────────────────────────────────────────
+
+    def _night(self, config: Config) -> bool:
+        now = self.clock()
+        newest = slot(now, config.schedule.at, config.idsync.timezone)
+        if newest.local_date == self._done:
+            return False
+        nights = self.state.nights
+        known = nights.of(newest.local_date)
+        if known is None:
+            self._note_missed(nights.before(newest.local_date), newest.local_date, now)
+            if not nights.claim(newest.local_date, self.by, now, late=newest.late):
+                return False
+        elif known.outcome:
+            self._done = newest.local_date
+            return False
+        elif not taken_up_again(known.claimed_at, now):
+            return False
+        else:
+            with self.state.run_lock():  # who claimed it is at work no longer
+                if not nights.take_over(known, self.by, now):
+                    return False
+        self.tell("night begins", date=newest.local_date, late=newest.late)
+        self._run_night(newest.local_date)
+        return True
+
+    def _note_missed(self, last: date | None, newest: date, now: datetime) -> None:
+        for day in missed_between(last, newest)[-31:]:
+            if self.state.nights.note(day, MISSED, now):
+                self.tell("night was missed", level="warning", date=day)
+
+    def _run_night(self, local_date: date) -> None:
+        try:
+            ran = self.run(True)
+        except IdsyncError as error:
+            if error.exit_code != 4:  # waiting mends nothing
+                self.state.nights.end(local_date, None, FAILED, self.clock())
+            raise
+        self.state.nights.end(local_date, ran.run, ran.outcome, self.clock())
+        self._done = local_date
+        self.tell("night ended", date=local_date, run=ran.run, outcome=ran.outcome)
+
+    # ── dates ───────────────────────────────────────────────────────────────────────────
+
+    def _dates(self, config: Config) -> None:
+        now = self.clock()
+        waits = due(config, self.state, now)
+        if not dates_are_due(now, sum(one.now for one in waits), self._tried_at, self._soonest()):
+            return
+        self._tried_at = now
+        self._next = {one.target: one.next for one in waits if one.next is not None}
+        self.tell("dates are due", changes=sum(one.now for one in waits))
+        ran = self.run(False)
+        self.tell("dates acted on", run=ran.run, outcome=ran.outcome)
+
+    def _soonest(self) -> datetime | None:
+        return min(self._next.values(), default=None)

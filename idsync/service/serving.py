@@ -1,0 +1,230 @@
+"""The service: a ticker, workers that it wakes, and somebody who sees that all of them live."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from idsync.apply import ASKED
+from idsync.config import Config, load
+from idsync.errors import ConfigError, IdsyncError
+from idsync.service.applying import sync
+from idsync.service.auditing import attend
+from idsync.service.health import standing, watch
+from idsync.service.nightly import Nightly, Ran, Tell
+from idsync.service.notifying import notify, watchdog_s
+from idsync.service.pursuing import pursue
+from idsync.service.scheduling import PURSUED_EVERY
+from idsync.service.working import Worker
+from idsync.store import State
+
+TICK = timedelta(seconds=30)
+SILENT_S = 90.0
+"""A ticker that has not ticked for so long is taken for dead."""
+
+LONGEST_PURSUIT_S = 900.0
+"""Every call to a target has an end; a pursuit that has none by then hangs."""
+
+DEATHS, WITHIN_S = 5, 600.0
+"""A worker that dies so often in that time is not started again: the process ends."""
+
+TOLD_AGAIN = timedelta(hours=1)
+"""How often an alarm that nobody sees to is told again."""
+
+DRAIN_S = 8.0
+
+
+class Service:
+    """One process that serves. `run` returns its exit code when it is asked to end."""
+
+    def __init__(
+        self, file: Path, config: Config, tell: Tell, clock: Callable[[], datetime]
+    ) -> None:
+        self.config = config
+        self.reload_asked = threading.Event()
+        self._file, self._tell, self._clock = file, tell, clock
+        self._by = f"{socket.gethostname()}:{os.getpid()}"
+        self._nightly: Nightly | None = None
+        self._attended: dict[int, Config] = {}
+        self._faults: dict[str, tuple[float, str]] = {}
+        self._deaths: list[float] = []
+        self._ticked = time.monotonic()
+        self._watching = self._worker("watching", self._watch, LONGEST_PURSUIT_S)
+        self._pursuing = self._worker("pursuing", self._pursue, LONGEST_PURSUIT_S)
+        self._running = self._worker("running", self._runs, None)
+        self.workers = (self._watching, self._pursuing, self._running)
+
+    def _worker(self, name: str, work: Callable[[State], None], longest_s: float | None) -> Worker:
+        return Worker(name, lambda: self.config, work, self._tell, longest_s)
+
+    def current(self) -> tuple[Config, State] | None:
+        """Return what health is told of; None while the state does not answer."""
+        state = self._watching.state
+        return (self.config, state) if state is not None else None
+
+    # ── what the workers do ─────────────────────────────────────────────────────────────
+
+    def _attend(self, state: State) -> None:
+        if self._attended.get(id(state)) is not self.config:
+            self._attended[id(state)] = self.config
+            attend(self.config, state, self._clock, strict=False)
+
+    def _runs(self, state: State) -> None:
+        config = self.config
+        if self._nightly is None or self._nightly.state is not state:
+
+            def run(sources: bool) -> Ran:
+                done = sync(self.config, state, lambda _: None, sources=sources, time=self._clock)
+                return Ran(outcome=done.outcome, run=done.number)
+
+            self._nightly = Nightly(state, self._clock, run, self._by, self._tell)
+            self._nightly.begin(config)
+        self._nightly.tick(config)
+
+    def _pursue(self, state: State) -> None:
+        self._attend(state)
+        for one in pursue(self.config, state, self._clock):
+            self._tell(
+                "revocation pursued", level="info" if one.shut else "warning",
+                target=one.target, outcome=one.outcome, reason=one.reason,
+            )  # fmt: skip
+        state.audit.sign_off()
+
+    def _watch(self, state: State) -> None:
+        now = self._clock()
+        cut = time.monotonic() - TOLD_AGAIN.total_seconds()
+        self._faults = {name: one for name, one in self._faults.items() if one[0] > cut}
+        faults = {name: detail for name, (_, detail) in self._faults.items()}
+        came, gone = watch(self.config, state, now, faults)
+        for name in gone:
+            self._tell("alarm over", alarm=name)
+        again = (now - TOLD_AGAIN).isoformat()
+        loud = [
+            one
+            for one in standing(self.config, state, now)
+            if one["acknowledged_at"] is None
+            and (one["name"] in came or (one["told_at"] or "") <= again)
+        ]
+        for one in loud:
+            self._tell("alarm", level="error", alarm=one["name"], since=one["since"],
+                       detail=one["detail"])  # fmt: skip
+        if loud:
+            state.alarms.told([one["name"] for one in loud], now)
+
+    # ── the process ─────────────────────────────────────────────────────────────────────
+
+    def run(self, also_lives: Callable[[], bool] = lambda: True) -> int:
+        """Serve until asked to end; *also_lives* tells of what else must be there."""
+        ticker = self._ticker()
+        for one in self.workers:
+            one.start()
+        ticker.start()
+        notify("READY=1")
+        self._tell("serving", process=os.getpid(), nightly=self.config.schedule.nightly)
+        try:
+            code = self._supervise(also_lives)
+        finally:
+            notify("STOPPING=1")
+            ASKED.set()
+            ticker.shutdown(wait=False)
+        until = time.monotonic() + DRAIN_S
+        late = [one.name for one in self.workers if not one.join(until - time.monotonic())]
+        self._tell("ended", code=code, under_way=late)
+        return code
+
+    def _ticker(self) -> BackgroundScheduler:
+        """Return what wakes the workers; when something is due is decided by them."""
+        ticker = BackgroundScheduler(timezone=UTC)
+
+        def tick(*workers: Worker) -> None:
+            self._ticked = time.monotonic()
+            for one in workers:
+                one.wake.set()
+
+        for every, workers in ((TICK, (self._watching, self._running)),
+                               (PURSUED_EVERY, (self._pursuing,))):  # fmt: skip
+            ticker.add_job(
+                tick, "interval", seconds=every.total_seconds(), args=workers, max_instances=1,
+                coalesce=True,
+            )  # fmt: skip
+        return ticker
+
+    def _supervise(self, also_lives: Callable[[], bool]) -> int:
+        every, told = watchdog_s(), 0.0
+        while not ASKED.wait(0.2):
+            if self.reload_asked.is_set():
+                self.reload_asked.clear()
+                self.reload()
+            for one in self.workers:
+                if one.fatal is not None:
+                    self._tell("cannot go on", level="error", reason=str(one.fatal))
+                    return one.fatal.exit_code
+                if one.hangs:
+                    self._tell("a worker hangs", level="error", worker=one.name)
+                    return 1
+                if not one.lives and not ASKED.is_set() and not self._start_again(one):
+                    return 1
+            if time.monotonic() - self._ticked > SILENT_S or not also_lives():
+                self._tell("the ticker or the listener has died", level="error")
+                return 1
+            if every is not None and time.monotonic() - told >= every:
+                told = time.monotonic()
+                notify("WATCHDOG=1")
+        return 0
+
+    def _start_again(self, one: Worker) -> bool:
+        now = time.monotonic()
+        self._deaths = [at for at in self._deaths if at > now - WITHIN_S] + [now]
+        self._tell("a worker has died", level="error", worker=one.name, deaths=len(self._deaths))
+        if len(self._deaths) >= DEATHS:
+            return False
+        self._faults[one.name] = (now, "its thread died and was started again: report it")
+        one.start()
+        self._watching.wake.set()
+        return True
+
+    def reload(self) -> None:
+        """Read the configuration again; one that is not valid, or needs a restart, is refused."""
+        try:
+            new = load(self._file)
+            if (new.idsync.state, new.idsync.witness, new.serve) != (
+                self.config.idsync.state, self.config.idsync.witness, self.config.serve,
+            ):  # fmt: skip
+                raise ConfigError("[idsync] state, witness and [serve] change at a restart only")
+        except IdsyncError as error:
+            self._tell("configuration refused, the old one stays", level="error", reason=str(error))
+            return
+        self.config = new
+        self._tell("configuration read", digest=new.digest)
+
+
+def serve(file: Path, config: Config, tell: Tell, clock: Callable[[], datetime],
+          on_reload: Callable[[threading.Event], None]) -> int:  # fmt: skip
+    """Serve by *config*, read from *file*; *on_reload* is given what asks for a reload.
+
+    Raises:
+        ConfigError: nobody can listen at [serve] listen.
+    """
+    service = Service(file, config, tell, clock)
+    on_reload(service.reload_asked)
+    if config.serve.listen is None:
+        return service.run()
+    from idsync.service.answering import health_app
+    from idsync.service.listening import Listener
+
+    listener = Listener(config.serve.listen, health_app(service.current, clock))
+    tell("listening", address=listener.address)
+    listener.start()
+    try:
+        return service.run(lambda: listener.lives)
+    finally:
+        with suppress(RuntimeError):
+            listener.stop()

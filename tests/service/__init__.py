@@ -1,0 +1,1 @@
+"""The service: what runs by itself, and what it says of itself."""
