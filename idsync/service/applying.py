@@ -130,6 +130,8 @@ def sync(
         retain(config, state, tell())
         summary = {name: _counts(one) for name, one in done.items()}
         state.end_run(number, run.outcome, summary, tell())
+        if sources and seen.plan.complete:
+            state.inbox.reread_done(now)
         return run
 
 

@@ -5,6 +5,7 @@ from sqlalchemy import Connection as Transaction
 from idsync.store.circuits import Circuit
 from idsync.store.closings import Exposure
 from idsync.store.frames import Frames
+from idsync.store.inbox import Event, EventAlarm, Inbox, Settled, Told
 from idsync.store.journal import Journal, Operation
 from idsync.store.orders import Approval, Orders, Revocation
 from idsync.store.state import Snapshot, State, open_state
@@ -12,14 +13,19 @@ from idsync.store.state import Snapshot, State, open_state
 __all__ = [
     "Approval",
     "Circuit",
+    "Event",
+    "EventAlarm",
     "Exposure",
     "Frames",
+    "Inbox",
     "Journal",
     "Operation",
     "Orders",
     "Revocation",
+    "Settled",
     "Snapshot",
     "State",
+    "Told",
     "Transaction",
     "open_state",
 ]
