@@ -4,6 +4,7 @@ from idsync.config.connectors import connect_source, connect_target
 from idsync.config.loading import load
 from idsync.config.result import Config, SourceConfig, TargetConfig
 from idsync.config.tables import (
+    WHOLE_CITY,
     Brakes,
     Correlation,
     Events,
@@ -14,6 +15,7 @@ from idsync.config.tables import (
 )
 
 __all__ = [
+    "WHOLE_CITY",
     "Brakes",
     "Config",
     "Correlation",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from idsync.config.problems import Problems
 from idsync.config.sentences import suggest
-from idsync.config.tables import FileTable
+from idsync.config.tables import WHOLE_CITY, FileTable
 
 
 def check_references(file: FileTable, problems: Problems) -> None:
@@ -45,7 +45,7 @@ def _profiles_of_rules(file: FileTable, problems: Problems) -> None:
 
 def _senders(file: FileTable, problems: Problems) -> None:
     owners = {str(table.get("controller", name)) for name, table in file.targets.items()}
-    controllers = {*file.controllers, *owners}
+    controllers = {*file.controllers, *owners, WHOLE_CITY}
     for name, sender in file.events.senders.items():
         if sender.source not in file.sources:
             place = ("events", name, "source")

@@ -283,6 +283,10 @@ class EventMap(Settings):
     ends: Text = "data.ends"
 
 
+WHOLE_CITY = "*"
+"""As the controller of a sender: it may tell of everybody."""
+
+
 class SenderTable(Settings):
     """[events.NAME]: who may tell what of whose people, and how it is known that it is they.
 

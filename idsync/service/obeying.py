@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from idsync.config import Config
+from idsync.config import WHOLE_CITY, Config
 from idsync.mapping.correlate import People
 from idsync.model import IdentityLink, schema
 from idsync.service.planning import stored_people
@@ -28,7 +28,6 @@ AT_ONCE = 25
 WITHIN = timedelta(minutes=10)
 """How many people one sender may shut out on its word alone, in how long."""
 
-WHOLE_CITY = "*"
 GIVING = ("employment.restored", "person.changed")
 SIDE_BY_SIDE = 8
 
