@@ -162,12 +162,12 @@ def object_of(body: bytes) -> dict[str, Any]:
 
 def _require_shallow(text: str) -> None:
     depth = 0
-    for sign in STRING.sub("", text):
-        if sign in "[{":
+    for letter in STRING.sub("", text):
+        if letter in "[{":
             depth += 1
             if depth > MOST_DEEP:
                 raise Malformed("nested too deep")
-        elif sign in "]}":
+        elif letter in "]}":
             depth -= 1
 
 

@@ -56,7 +56,7 @@ class Refusals:
 
     def too_many(self, address: str, now: datetime) -> bool:
         """Whether nothing from *address* is looked at now."""
-        return self._count(_group(address), now) >= self._most
+        return self._count(_group(address), now) + 1 > self._most
 
     def add(self, address: str, now: datetime) -> None:
         """Note a refusal."""
