@@ -67,6 +67,7 @@ def command(controller: str | None, config: Path, as_json: bool) -> int:
         _show_room(told["brakes"])
         _show_waiting(told["waiting"], told["due"], zone)
         _show_exposure(told["unconfirmed"], told["circuits"], zone)
+        _show_events(told["events"], zone)
         orders, unsettled = len(told["revocations"]), told["unsettled"]
         say(f"{orders} revocations stand. {unsettled} operations are not confirmed.")
     return 0
@@ -90,6 +91,7 @@ def _told(whole: Config, state: State, controller: str | None) -> dict[str, Any]
     waits = [vars_of(one) for one in waiting(whole, state, now)]
     open_ = [vars_of(one) for one in state.closings.unconfirmed(whole.targets)]
     circuits = [vars_of(one) for one in state.circuits.all()]
+    events = [vars_of(one) for one in state.inbox.alarms(now)]
     if controller is not None:
         scope = scope_of(whole, controller)
         theirs = set(scope.people(stored_people(whole, state)).persons["id"])
@@ -102,6 +104,9 @@ def _told(whole: Config, state: State, controller: str | None) -> dict[str, Any]
         waits = [one for one in waits if one["target"] in scope.targets]
         open_ = [one for one in open_ if one["order"]["person_id"] in theirs]
         circuits = [one for one in circuits if one["target"] in scope.targets]
+        senders = whole.events.senders
+        own = {name for name, sender in senders.items() if sender.controller == controller}
+        events = [one for one in events if one["issuer"] in own]
     verdicts = {name: state.verdicts.last(name) for name in checked.sources}
     return {
         "format": "idsync.status/1", "runs": runs, "held": held, "revocations": orders,
@@ -115,10 +120,16 @@ def _told(whole: Config, state: State, controller: str | None) -> dict[str, Any]
             for name, last in verdicts.items()
         },
         "waiting": waits, "due": [vars_of(one) for one in due(checked, state, now)],
-        "brakes": room, "unconfirmed": open_, "circuits": circuits,
+        "brakes": room, "unconfirmed": open_, "circuits": circuits, "events": events,
         "oldest_unconfirmed": open_[0]["order"]["ordered_at"] if open_ else None,
         "oldest_unsettled": unsettled[0].intent_at if unsettled else None,
     }  # fmt: skip
+
+
+def _show_events(alarms: list[dict[str, Any]], zone: ZoneInfo) -> None:
+    for one in alarms:
+        last = local_time(one["last_at"], zone)
+        say(f"EVENTS of {one['issuer']}: {one['what']}: {one['count']}, the last {last}")
 
 
 def _show_verdicts(verdicts: dict[str, Any], zone: ZoneInfo) -> None:

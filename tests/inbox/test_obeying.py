@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
 import pytest
 
-from tests.inbox.office import MINUTE, Office, town_in
+from tests.inbox.office import MINUTE, Office, post, town_in
 
 ENDED = "person.ended"
 
@@ -172,6 +174,33 @@ def test_an_event_that_is_never_settled_is_given_up_after_eight_days_and_said_so
     office.work()
     assert office.work().states == {}
     assert office.alarms() == ["given up after 8 days, never settled"]
+
+
+@pytest.mark.case("C6")
+def test_a_hundred_messages_at_once_about_one_person_are_one_order(office: Office) -> None:
+    office.now = datetime.now(UTC)
+    messages = [office.message("p1") for _ in range(100)]
+    with office.listening() as url, ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda one: post(f"{url}hr", *one).status_code, messages))
+        assert answers == [202] * 100
+    worked = [*ThreadPoolExecutor(2).map(lambda _: office.work(), range(2))]
+    assert sum(one.states.get("done", 0) for one in worked) >= 100
+    assert office.orders() == ["p1"]
+    assert office.opens(1) == []
+    with office.state.engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM revocation").scalar_one() == 1
+
+
+def test_status_tells_what_somebody_has_to_look_at(office: Office) -> None:
+    office.now = datetime.now(UTC)
+    office.tell("p3", to="skolan")
+    office.work()
+    office.state.audit.sign_off()
+    done = office.town.run("status", "--json")
+    assert done.code == 0, done
+    [alarm] = json.loads(done.out)["events"]
+    assert (alarm["issuer"], alarm["what"]) == ("skolan", "a person of another controller")
+    assert "EVENTS of skolan" in office.town.run("status").out
 
 
 # ── several employments ─────────────────────────────────────────────────────────────────
