@@ -299,7 +299,7 @@ class SenderTable(Settings):
     kinds: Annotated[tuple[EventKind, ...], Field(min_length=1)]
     known_by: Literal["key", "employee_number"] = "key"
     words: dict[Text, EventKind] = Field({})
-    map: EventMap = EventMap()
+    map: EventMap = Field(default={}, validate_default=True)
 
 
 def _address(text: str) -> str:
