@@ -134,7 +134,7 @@ class Weighing:
         if sender is None:
             return Settled(event=one, state="refused", reason="the sender is no longer agreed")
         if one.kind in GIVING:
-            return _reread(one, None, "gives nothing by itself: HR is read again")
+            return _reread(one, self._person(one), "gives nothing by itself: HR is read again")
         person = self._person(one)
         if person is None:
             return Settled(event=one, state="parked", reason="nobody is known by this key")

@@ -206,7 +206,9 @@ def keys_of(state: State) -> list[str]:
     return sorted(known[one.person_id] for one in state.orders.revocations())
 
 
-def post(url: str, headers: list[tuple[bytes, bytes]], body: Any, **more: str) -> requests.Response:
+def post(
+    url: str, headers: list[tuple[bytes, bytes]], body: bytes, /, **more: str
+) -> requests.Response:
     named = {name.decode(): value.decode() for name, value in headers}
     with requests.Session() as session:
         session.trust_env = False

@@ -45,7 +45,7 @@ class Serving:
         order = {"folder": str(folder), "port": port, "kill_at": kill_at}
         self._in.write(json.dumps(order) + "\n")
         self._in.flush()
-        accepted = set()
+        accepted: set[str] = set()
         office.now = datetime.now(UTC)
         for person in PEOPLE:
             headers, body = office.message(person, id=f"msg-{person}")
