@@ -15,7 +15,7 @@ WORDS = ("errors", "model", "capabilities")
 ADAPTERS_SEE = (*WORDS, "settings", "http")
 EVERYTHING = (
     *WORDS, "settings", "together", "http", "config", "mapping", "plan", "store", "apply",
-    "package", "service", "cli", "testing", *PROMISES,
+    "package", "service", "cli", "testing", "webhook", *PROMISES,
 )  # fmt: skip
 
 MAY_SEE: dict[str, tuple[str, ...]] = {
@@ -28,6 +28,7 @@ MAY_SEE: dict[str, tuple[str, ...]] = {
     "together": (),  # threads and waiting, for the rooms that do either
     "http": (*WORDS, "settings"),
     "rows": (*WORDS, "settings"),  # a cardholder in a described table: the same for sql and file
+    "webhook": ("errors",),  # pure: who signed a message, and what it says
     "sources": ADAPTERS_SEE,
     "targets": (*ADAPTERS_SEE, "rows"),
     "mapping": WORDS,
@@ -54,7 +55,9 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "zeep": ("targets.onvif",),
     "uhppoted": ("targets.uhppote",),
     "fpdf": ("targets.work",),
-    "cryptography": ("store", "targets.work", "http"),  # http reads when a certificate ends
+    # http reads when a certificate ends, webhook checks what a sender of events signed
+    "cryptography": ("store", "targets.work", "http", "webhook"),
+    "starlette": ("service",),
     "defusedxml": ("targets.arx", "targets.file"),
     "tenacity": ("apply",),  # one layer retries
     "apscheduler": ("service",),

@@ -70,6 +70,7 @@ def command(controller: str | None, config: Path, as_json: bool) -> int:
         for one in told["alarms"]:
             if one["acknowledged_at"] is None:
                 say(f"ALARM {one['name']}: {one['detail']} (`idsync alarms {one['name']}`)")
+        _show_events(told["events"], zone)
         orders, unsettled = len(told["revocations"]), told["unsettled"]
         say(f"{orders} revocations stand. {unsettled} operations are not confirmed.")
     return 0
@@ -95,6 +96,7 @@ def _told(whole: Config, state: State, controller: str | None) -> dict[str, Any]
     open_ = [vars_of(one) for one in state.closings.unconfirmed(whole.targets)]
     circuits = [vars_of(one) for one in state.circuits.all()]
     alarms = standing(whole, state, now) if controller is None else []
+    events = [vars_of(one) for one in state.inbox.alarms(now)]
     if controller is not None:
         scope = scope_of(whole, controller)
         theirs = set(scope.people(stored_people(whole, state)).persons["id"])
@@ -107,6 +109,9 @@ def _told(whole: Config, state: State, controller: str | None) -> dict[str, Any]
         waits = [one for one in waits if one["target"] in scope.targets]
         open_ = [one for one in open_ if one["order"]["person_id"] in theirs]
         circuits = [one for one in circuits if one["target"] in scope.targets]
+        senders = whole.events.senders
+        own = {name for name, sender in senders.items() if sender.controller == controller}
+        events = [one for one in events if one["issuer"] in own]
     verdicts = {name: state.verdicts.last(name) for name in checked.sources}
     return {
         "format": "idsync.status/1", "runs": runs, "held": held, "revocations": orders,
@@ -120,11 +125,17 @@ def _told(whole: Config, state: State, controller: str | None) -> dict[str, Any]
             for name, last in verdicts.items()
         },
         "waiting": waits, "due": [vars_of(one) for one in due(checked, state, now)],
-        "brakes": room, "unconfirmed": open_, "circuits": circuits,
+        "brakes": room, "unconfirmed": open_, "circuits": circuits, "events": events,
         "alarms": alarms,
         "oldest_unconfirmed": open_[0]["order"]["ordered_at"] if open_ else None,
         "oldest_unsettled": unsettled[0].intent_at if unsettled else None,
     }  # fmt: skip
+
+
+def _show_events(alarms: list[dict[str, Any]], zone: ZoneInfo) -> None:
+    for one in alarms:
+        last = local_time(one["last_at"], zone)
+        say(f"EVENTS of {one['issuer']}: {one['what']}: {one['count']}, the last {last}")
 
 
 def _show_verdicts(verdicts: dict[str, Any], zone: ZoneInfo) -> None:

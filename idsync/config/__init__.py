@@ -3,15 +3,27 @@
 from idsync.config.connectors import connect_source, connect_target
 from idsync.config.loading import load
 from idsync.config.result import Config, SourceConfig, TargetConfig
-from idsync.config.tables import Brakes, Correlation, General, Limits, Retention
+from idsync.config.tables import (
+    WHOLE_CITY,
+    Brakes,
+    Correlation,
+    Events,
+    General,
+    Limits,
+    Retention,
+    SenderTable,
+)
 
 __all__ = [
+    "WHOLE_CITY",
     "Brakes",
     "Config",
     "Correlation",
+    "Events",
     "General",
     "Limits",
     "Retention",
+    "SenderTable",
     "SourceConfig",
     "TargetConfig",
     "connect_source",

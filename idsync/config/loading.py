@@ -38,6 +38,12 @@ def load(path: Path) -> Config:
     key = file.correlation.number_key if file else None
     sources = dict(_sources(raw, context, problems, key))
     targets = dict(_targets(raw, context, problems))
+    for name, sender in file.events.senders.items() if file else ():
+        if sender.source in sources and sources[sender.source].kind != "employments":
+            problems.add(
+                ("events", name, "source"),
+                "this source does not tell of employments: name the one that does, HR's",
+            )
     if problems or file is None:
         raise problems.error(path, text)
     profiles = [_profile(table) for table in file.profiles]
@@ -56,6 +62,7 @@ def load(path: Path) -> Config:
         retention=file.retention,
         schedule=file.schedule,
         serve=file.serve,
+        events=file.events,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from idsync.config.problems import Problems
 from idsync.config.sentences import suggest
-from idsync.config.tables import FileTable
+from idsync.config.tables import WHOLE_CITY, FileTable
 
 
 def check_references(file: FileTable, problems: Problems) -> None:
@@ -12,6 +12,7 @@ def check_references(file: FileTable, problems: Problems) -> None:
     _precedence(file, problems)
     _targets_of_grants(file, problems)
     _profiles_of_rules(file, problems)
+    _senders(file, problems)
     _unique([profile.id for profile in file.profiles], "profiles", problems)
     _unique([rule.id or rule.profile for rule in file.rules], "rules", problems)
     if file.rules and not file.sources:
@@ -40,6 +41,19 @@ def _profiles_of_rules(file: FileTable, problems: Problems) -> None:
         if rule.profile not in known:
             place = ("rules", position, "profile")
             problems.add(place, f"no profile has this id; {suggest(rule.profile, known)}")
+
+
+def _senders(file: FileTable, problems: Problems) -> None:
+    owners = {str(table.get("controller", name)) for name, table in file.targets.items()}
+    controllers = {*file.controllers, *owners, WHOLE_CITY}
+    for name, sender in file.events.senders.items():
+        if sender.source not in file.sources:
+            place = ("events", name, "source")
+            problems.add(place, f"no source has this name; {suggest(sender.source, file.sources)}")
+        if sender.controller not in controllers:
+            place = ("events", name, "controller")
+            told = suggest(sender.controller, controllers)
+            problems.add(place, f"no controller has this name; {told}")
 
 
 def _unique(ids: list[str], table: str, problems: Problems) -> None:

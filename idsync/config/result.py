@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from idsync.config.tables import Brakes, Correlation, General, Retention, Schedule, Serve
+from idsync.config.tables import Brakes, Correlation, Events, General, Retention, Schedule, Serve
 from idsync.mapping.bands import Bands
 from idsync.mapping.catalogue import Catalogue, Profile, Rule
 from idsync.model import Kind
@@ -70,6 +70,7 @@ class Config:
     retention: Retention
     schedule: Schedule
     serve: Serve
+    events: Events = field(default_factory=Events)
 
     @property
     def catalogue(self) -> Catalogue:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel, ValidationError
 
@@ -152,11 +152,18 @@ def _keys_at(model: type[BaseModel], loc: Place) -> Iterator[str]:
             if part == (field.alias or name)
             for deeper in _models_in(field.annotation)
         ]
+        if not inner:  # a table whose name is the user's own
+            inner = [deeper for one in models for deeper in _models_in(_further(one))]
         branch = [one for one in models if one.__name__ == part]
         models = inner or branch or models
     for one in models:
         for name, field in one.model_fields.items():
             yield field.alias or name
+
+
+def _further(model: type[BaseModel]) -> Any:  # noqa: ANN401 - any type form
+    """Return the type of keys that *model* does not name."""
+    return get_type_hints(model).get("__pydantic_extra__")
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - any type form

@@ -146,6 +146,8 @@ def sync(
         summary = {name: _counts(one) for name, one in done.items()}
         state.end_run(number, run.outcome, summary, tell())
         note_cycles(state, run.whole, tell())
+        if sources and seen.plan.complete:
+            state.inbox.reread_done(now)
         return run
 
 

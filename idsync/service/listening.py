@@ -11,6 +11,16 @@ import uvicorn
 from idsync.errors import ConfigError
 
 
+def beside(app: Any, path: str, other: Any) -> Any:  # noqa: ANN401 - any ASGI applications
+    """Return an application that gives what is under *path* to *other*, the rest to *app*."""
+
+    async def both(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401
+        theirs = scope["type"] == "http" and scope["path"].startswith(path)
+        await (other if theirs else app)(scope, receive, send)
+
+    return both
+
+
 class Listener:
     """Listens at once; answers from `start` to `stop`."""
 
@@ -27,7 +37,8 @@ class Listener:
             ) from None
         config = uvicorn.Config(
             app, log_config=None, access_log=False, server_header=False, lifespan="off",
-            ws="none", limit_concurrency=100, timeout_keep_alive=5, timeout_graceful_shutdown=3,
+            ws="none", http="h11", proxy_headers=False, limit_concurrency=512,
+            timeout_keep_alive=5, timeout_graceful_shutdown=3,
         )  # fmt: skip
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, name="listening", daemon=True)

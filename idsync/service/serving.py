@@ -21,6 +21,7 @@ from idsync.service.auditing import attend
 from idsync.service.health import standing, watch
 from idsync.service.nightly import Nightly, Ran, Tell
 from idsync.service.notifying import notify, watchdog_s
+from idsync.service.obeying import work_off
 from idsync.service.pursuing import pursue
 from idsync.service.scheduling import PURSUED_EVERY
 from idsync.service.working import Worker
@@ -60,7 +61,8 @@ class Service:
         self._watching = self._worker("watching", self._watch, LONGEST_PURSUIT_S)
         self._pursuing = self._worker("pursuing", self._pursue, LONGEST_PURSUIT_S)
         self._running = self._worker("running", self._runs, None)
-        self.workers = (self._watching, self._pursuing, self._running)
+        self.hearing = self._worker("hearing", self._obey, LONGEST_PURSUIT_S)
+        self.workers = (self._watching, self._pursuing, self._running, self.hearing)
 
     def _worker(self, name: str, work: Callable[[State], None], longest_s: float | None) -> Worker:
         return Worker(name, lambda: self.config, work, self._tell, longest_s)
@@ -97,6 +99,19 @@ class Service:
                 target=one.target, outcome=one.outcome, reason=one.reason,
             )  # fmt: skip
         state.audit.sign_off()
+
+    def _obey(self, state: State) -> None:
+        """Act on what senders have told: whatever is kept in the inbox."""
+        if not self.config.events.senders:
+            return
+        self._attend(state)
+        done = work_off(self.config, state, self._clock)
+        for person, targets in done.closed.items():
+            self._tell("closed after an event", person=person,
+                       targets={one.target: one.outcome for one in targets})  # fmt: skip
+        if done.states:
+            self._tell("events", **done.states)
+            self._pursuing.wake.set()
 
     def _watch(self, state: State) -> None:
         now = self._clock()
@@ -149,7 +164,7 @@ class Service:
             for one in workers:
                 one.wake.set()
 
-        for every, workers in ((TICK, (self._watching, self._running)),
+        for every, workers in ((TICK, (self._watching, self._running, self.hearing)),
                                (PURSUED_EVERY, (self._pursuing,))):  # fmt: skip
             ticker.add_job(
                 tick, "interval", seconds=every.total_seconds(), args=workers, max_instances=1,
@@ -218,9 +233,13 @@ def serve(file: Path, config: Config, tell: Tell, clock: Callable[[], datetime],
     if config.serve.listen is None:
         return service.run()
     from idsync.service.answering import health_app
-    from idsync.service.listening import Listener
+    from idsync.service.hearing import app
+    from idsync.service.listening import Listener, beside
 
-    listener = Listener(config.serve.listen, health_app(service.current, clock))
+    events = app(service.current, clock, service.hearing.wake.set)
+    listener = Listener(
+        config.serve.listen, beside(health_app(service.current, clock), "/events/", events)
+    )
     tell("listening", address=listener.address)
     listener.start()
     try:

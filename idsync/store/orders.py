@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, insert, select, update
+from sqlalchemy import Connection, Engine, Row, func, insert, select, update
 
 from idsync.errors import ConfigError
 from idsync.plan.brake import HeldPart
@@ -70,29 +70,36 @@ class Orders:
 
     def revoke(self, person_id: str, reason: str, by: str, now: datetime) -> Revocation:
         """Order it. When this returns, the order survives a power cut. Twice is one order."""
+        with self._engine.begin() as connection:
+            order = self.revoke_in(connection, person_id, reason, by, now)
+        self._noted()
+        return order
+
+    def revoke_in(
+        self, connection: Connection, person_id: str, reason: str, by: str, now: datetime
+    ) -> Revocation:
+        """Do as `revoke` in a transaction of the caller's, who tells the witness after it."""
         order = {
             "person_id": person_id, "reason": reason, "ordered_by": by,
             "ordered_at": now.isoformat(),
         }  # fmt: skip
-        with self._engine.begin() as connection:
-            alone(connection, REVOKING)
-            standing = connection.execute(
-                select(revocation).where(
-                    revocation.c.person_id == person_id, revocation.c.lifted_at.is_(None)
-                )
-            ).first()
-            if standing is not None:
-                return _revocation(standing)
-            digest = digest_of(*order.values())
-            number = connection.execute(
-                insert(revocation).values(digest=digest, **order).returning(revocation.c.id)
-            ).scalar_one()
-            ordered = Record(
-                kind="revoked", person_id=person_id, facts={"order": number, "by": by},
-                sealed={"reason": reason},
-            )  # fmt: skip
-            self._audit.append(connection, [ordered], now)
-        self._noted()
+        alone(connection, REVOKING)
+        standing = connection.execute(
+            select(revocation).where(
+                revocation.c.person_id == person_id, revocation.c.lifted_at.is_(None)
+            )
+        ).first()
+        if standing is not None:
+            return _revocation(standing)
+        digest = digest_of(*order.values())
+        number = connection.execute(
+            insert(revocation).values(digest=digest, **order).returning(revocation.c.id)
+        ).scalar_one()
+        ordered = Record(
+            kind="revoked", person_id=person_id, facts={"order": number, "by": by},
+            sealed={"reason": reason},
+        )  # fmt: skip
+        self._audit.append(connection, [ordered], now)
         return Revocation(id=number, **order)
 
     def lift(self, person_id: str, reason: str, by: str, now: datetime) -> bool:
@@ -110,6 +117,15 @@ class Orders:
                 )  # fmt: skip
                 self._audit.append(connection, [told], now)
         return lifted.rowcount > 0
+
+    def lifted(self) -> dict[str, str]:
+        """Return when each person's access was last given back, by person."""
+        query = select(revocation.c.person_id, func.max(revocation.c.lifted_at).label("at")).where(
+            revocation.c.lifted_at.is_not(None)
+        )
+        with self._engine.connect().execution_options(reads=True) as connection:
+            rows = connection.execute(query.group_by(revocation.c.person_id))
+            return {row.person_id: row.at for row in rows}
 
     def revocations(self) -> list[Revocation]:
         """Return the standing revocations, oldest first."""

@@ -25,6 +25,7 @@ from idsync.store.circuits import Circuits
 from idsync.store.closings import Closings
 from idsync.store.engines import MAKING, alone, file_engine, memory_engine
 from idsync.store.frames import Frames
+from idsync.store.inbox import Inbox
 from idsync.store.journal import Journal
 from idsync.store.migrations import look_through_views, migrate, version_of
 from idsync.store.nights import Nights
@@ -63,6 +64,7 @@ class State:
         self.audit = Audit(engine)
         self.journal = Journal(engine, self.frames, self.audit, self.note)
         self.orders = Orders(engine, self.audit, lambda: self.note(surely=True))
+        self.inbox = Inbox(engine, self.audit, self.orders, lambda: self.note(surely=True))
         self.circuits = Circuits(engine)
         self.closings = Closings(engine, self.orders)
         self.verdicts = Verdicts(engine)

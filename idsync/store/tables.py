@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Dialect,
@@ -249,4 +250,40 @@ alarm = Table(
     Column("told_at", Word, nullable=False),
     Column("acknowledged_at", Word),
     Column("acknowledged_by", Words),
+)  # fmt: skip
+
+# ── what senders have told ──────────────────────────────────────────────────────────────
+
+event = Table(
+    "event", metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("issuer", Word, nullable=False),
+    Column("id", Word, nullable=False),  # the sender's own
+    Column("received_at", Word, nullable=False),
+    Column("digest", Word, nullable=False),  # SHA-256 of the raw body, which is not kept
+    Column("kind", Word, nullable=False),
+    Column("person", Words, nullable=False),  # as the sender's source knows them
+    Column("employment", Words),
+    Column("occurred_at", Word),
+    Column("sequence", BigInteger),
+    Column("ends", Word),  # the instant from which it is over
+    Column("state", Word, nullable=False),  # waiting, parked, doubtful, done, refused
+    Column("reason", Words, nullable=False),
+    Column("person_id", Word),
+    Column("tried_at", Word),
+    Column("at_once", Boolean, nullable=False),  # obeyed on the sender's word alone
+    sqlite_autoincrement=True,
+)  # fmt: skip
+Index("event_id", event.c.issuer, event.c.id, unique=True)
+Index("event_state", event.c.state, event.c.number)
+Index("event_at_once", event.c.issuer, event.c.at_once, event.c.tried_at)
+Index("event_received", event.c.received_at)
+
+event_alarm = Table(  # what somebody has to look at, once a sender and a kind of trouble
+    "event_alarm", metadata,
+    Column("issuer", Word, primary_key=True),
+    Column("what", Word, primary_key=True),
+    Column("first_at", Word, nullable=False),
+    Column("last_at", Word, nullable=False),
+    Column("count", Integer, nullable=False),
 )  # fmt: skip

@@ -1,0 +1,299 @@
+"""Obeys events, after they were answered. They only ever take access away.
+
+An end is believed at once, for a few people in ten minutes a sender; beyond that, and
+where the event is older than what somebody has decided since, HR has to say the same in a
+fresh read. What is left open is looked at again a minute later.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from idsync.config import WHOLE_CITY, Config
+from idsync.mapping.correlate import People
+from idsync.model import IdentityLink, schema
+from idsync.service.planning import stored_people
+from idsync.service.reading import read_sources
+from idsync.service.revoking import Closed, close_in, only, orders_on
+from idsync.service.scope import scope_of
+from idsync.store import Event, Settled, State
+from idsync.together import workers
+
+AT_ONCE = 25
+WITHIN = timedelta(minutes=10)
+"""How many people one sender may shut out on its word alone, in how long."""
+
+GIVING = ("employment.restored", "person.changed")
+SIDE_BY_SIDE = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worked:
+    """What one pass over the inbox did. `reread`: a whole run is wanted soon."""
+
+    states: Mapping[str, int] = field(default_factory=dict)
+    closed: Mapping[str, list[Closed]] = field(default_factory=dict)  # by person
+    reread: bool = False
+
+
+def work_off(config: Config, state: State, clock: Callable[[], datetime]) -> Worked:
+    """Act on what waits in the inbox, and end the access of those who are ordered out.
+
+    First what needs no look at HR, so that nobody waits for a slow one. A pass that is
+    killed is taken up by the next: an event is settled together with its order.
+    """
+    closed = _close_new(config, state, clock)
+    states: Counter[str] = Counter()
+    waiting = state.inbox.open(clock())
+    if waiting:
+        weighing = Weighing(config, state, clock)
+        rest: list[Event] = []
+        for ask in (False, True):
+            settled = []
+            for one in rest if ask else waiting:
+                found = weighing.settled(one, ask=ask)
+                if found is None:
+                    rest.append(one)
+                else:
+                    settled.append(found)
+            with state.urgent():
+                state.inbox.settle(settled, clock())
+            states.update(one.state for one in settled)
+            closed |= _close_new(config, state, clock)
+    state.inbox.forget(clock())
+    return Worked(states=states, closed=closed, reread=state.inbox.reread_wanted() is not None)
+
+
+def _close_new(
+    config: Config, state: State, clock: Callable[[], datetime]
+) -> dict[str, list[Closed]]:
+    """Close everybody whose order was not tried anywhere yet; the rest is pursued by runs."""
+    untried: dict[str, list[str]] = {}
+    for one in state.closings.unconfirmed(config.targets):
+        if not one.outcome:
+            untried.setdefault(one.order.person_id, []).append(one.target)
+    if not untried:
+        return {}
+    with state.urgent():
+        run = state.begin_run("events", clock())
+        everybody = stored_people(config, state)
+
+        def close(person: str) -> list[Closed]:
+            people = only(everybody, person)
+            orders = orders_on(state, people, person)
+            names = untried[person]
+            with workers(len(names)) as pool:
+                return list(
+                    pool.map(
+                        lambda name: close_in(
+                            config, state, people, orders, name, person, run, clock
+                        ),
+                        names,
+                    )
+                )
+
+        with workers(min(SIDE_BY_SIDE, len(untried))) as pool:
+            shown = list(pool.map(close, untried))
+        sure = all(one.shut for closed in shown for one in closed)
+        state.end_run(run, "applied" if sure else "partial", {}, clock())
+    return dict(zip(untried, shown, strict=True))
+
+
+# ── weighing ────────────────────────────────────────────────────────────────────────────
+
+
+class Weighing:
+    """What is known while one pass decides what becomes of each event."""
+
+    def __init__(self, config: Config, state: State, clock: Callable[[], datetime]) -> None:
+        self._config = config
+        self._state = state
+        self._clock = clock
+        self._now = clock()
+        self._people = stored_people(config, state)
+        self._links = state.frames.load("identity_link", schema(IdentityLink))
+        self._lifted = state.orders.lifted()
+        self._shut = {one.person_id for one in state.orders.revocations()}
+        self._left: dict[str, int] = {}
+        self._theirs: dict[str, Mapping[str, set[str]]] = {}
+        self._hr: dict[str, Mapping[str, set[str]] | None] = {}
+        self._keys = _grouped(self._links, ["system", "person_id"], "value")
+        self._owner = {(row[0], row[1]): row[2] for row in self._links.select(
+            "system", "value", "person_id").iter_rows()}  # fmt: skip
+        numbered = self._people.persons.drop_nulls("employee_number")
+        self._numbered = _grouped(numbered, ["employee_number"], "id")
+
+    def settled(self, one: Event, *, ask: bool) -> Settled | None:
+        """Return what becomes of *one*; None where HR has to be asked and *ask* is not set."""
+        sender = self._config.events.senders.get(one.issuer)
+        if sender is None:
+            return Settled(event=one, state="refused", reason="the sender is no longer agreed")
+        if one.kind in GIVING:
+            return _reread(one, self._person(one), "gives nothing by itself: HR is read again")
+        person = self._person(one)
+        if person is None:
+            return Settled(event=one, state="parked", reason="nobody is known by this key")
+        theirs = self._live_of(sender.controller)
+        if person not in theirs and sender.controller != WHOLE_CITY:
+            return Settled(
+                event=one, state="refused", reason="not a person of its controller",
+                alarm="a person of another controller",
+            )  # fmt: skip
+        return self._of(one, person, theirs.get(person, set()), ask=ask)
+
+    def _of(self, one: Event, person: str, live: set[str], *, ask: bool) -> Settled | None:
+        """What becomes of what is said of *person*, who has *live* with the sender's controller."""
+        if one.ends is not None and one.ends > self._now:
+            return _reread(one, person, "a date to come: HR is read again, and tells it")
+        if person in self._shut:
+            return Settled(
+                event=one, state="done", reason="an order stands already", person_id=person
+            )
+        found = self._ended(one, person, live, ask=ask)
+        if found is not None and found.order:
+            self._shut.add(person)
+        return found
+
+    def _ended(self, one: Event, person: str, live: set[str], *, ask: bool) -> Settled | None:
+        """What becomes of an end of now."""
+        all_live = self._live_of(WHOLE_CITY).get(person, set())
+        if one.kind == "person.ended":
+            meant = live
+        elif one.employment is not None:
+            meant = {f"{self._source(one)}:{one.employment}"}
+        else:
+            meant = all_live if len(all_live) <= 1 else set()
+        if not all_live - meant:
+            return self._obeyed(one, person, ask=ask)
+        return self._narrowed(one, person, meant, all_live, ask=ask)
+
+    def _obeyed(self, one: Event, person: str, *, ask: bool, why: str = "") -> Settled | None:
+        """End the person's access: at once, or where HR says so too."""
+        lifted = self._lifted.get(person)
+        older = bool(lifted and one.occurred_at and one.occurred_at.isoformat() < lifted)
+        if not older and self._may_at_once(one.issuer):
+            self._left[one.issuer] -= 1
+            return _order(one, person, why or "on the sender's word", at_once=True)
+        if not ask:
+            return None
+        hr = self._in_hr(self._source(one))
+        if hr is not None and not self._still(hr, one, person):
+            return _order(one, person, "HR says so too")
+        told = "older than what was decided since" if older else "too many at once"
+        return Settled(
+            event=one, state="doubtful", reason=f"{told}, and HR does not confirm it",
+            person_id=person,
+        )  # fmt: skip
+
+    def _narrowed(
+        self, one: Event, person: str, meant: set[str], live: set[str], *, ask: bool
+    ) -> Settled | None:
+        """What becomes of an end where other employments go on, or where it is not said which."""
+        if not ask:
+            return None
+        source = self._source(one)
+        hr = self._in_hr(source)
+        if hr is None and meant:
+            return _doubt(one, person, "HR does not answer, and other employments go on")
+        if hr is None:
+            return self._suspended(one, person, "HR does not answer")
+        elsewhere = {job for job in live if not job.startswith(f"{source}:")}
+        still = {f"{source}:{key}" for key in self._still(hr, one, person)} | elsewhere
+        if not still:
+            found: Settled | None = _order(one, person, "HR says so too")
+        elif (meant and not meant & still) or (not meant and live - still):
+            found = _reread(one, person, "other employments go on, and keep what they give")
+        elif meant:
+            found = _doubt(one, person, "HR shows as going on what is said to have ended")
+        else:
+            found = self._suspended(one, person, "HR shows every employment as going on")
+        return found
+
+    def _suspended(self, one: Event, person: str, why: str) -> Settled | None:
+        """Shut the whole person out, since nothing narrower is known; somebody has to look."""
+        found = self._obeyed(one, person, ask=True, why=f"the whole person, since {why}")
+        if found is not None and found.order:
+            return replace(found, alarm=f"a whole person shut out: {why}")
+        return found
+
+    # ── what is known ───────────────────────────────────────────────────────────────────
+
+    def _source(self, one: Event) -> str:
+        return self._config.events.senders[one.issuer].source
+
+    def _person(self, one: Event) -> str | None:
+        sender = self._config.events.senders[one.issuer]
+        if sender.known_by == "employee_number":
+            found = self._numbered.get((one.person,), set())
+            return next(iter(found)) if len(found) == 1 else None
+        return self._owner.get((sender.source, one.person))
+
+    def _may_at_once(self, issuer: str) -> bool:
+        if issuer not in self._left:
+            used = self._state.inbox.at_once(issuer, self._now - WITHIN)
+            self._left[issuer] = AT_ONCE - used
+        return self._left[issuer] > 0
+
+    def _live_of(self, controller: str) -> Mapping[str, set[str]]:
+        """Return the employments that go on, as last accepted, by person of a controller."""
+        if controller not in self._theirs:
+            theirs: People = self._people
+            if controller != WHOLE_CITY:
+                theirs = scope_of(self._config, controller).people(theirs)
+            going = theirs.employments.filter(_goes_on(self._now))
+            found: dict[str, set[str]] = {person: set() for person in theirs.persons["id"]}
+            found |= {key: jobs for (key,), jobs in _grouped(going, ["person_id"], "id").items()}
+            self._theirs[controller] = found
+        return self._theirs[controller]
+
+    def _in_hr(self, source: str) -> Mapping[str, set[str]] | None:
+        """Return the employments that go on by a read of now, by person; None: HR is silent."""
+        if source not in self._hr:
+            alone = replace(self._config, sources={source: self._config.sources[source]})
+            read = read_sources(alone, self._state, self._clock(), lambda _: None)[source]
+            self._hr[source] = None
+            if read.fresh is not None and read.tables is not None:
+                table = read.tables["employments"]
+                away = read.absent.get("employments")
+                if away is not None:
+                    gone = away.filter(pl.col("missed") > 0)["key"]
+                    table = table.filter(~pl.col("key").is_in(gone.implode()))
+                grouped = _grouped(table.filter(_goes_on(self._now)), ["person_key"], "key")
+                self._hr[source] = {key: jobs for (key,), jobs in grouped.items()}
+        return self._hr[source]
+
+    def _still(self, hr: Mapping[str, set[str]], one: Event, person: str) -> set[str]:
+        keys = self._keys.get((self._source(one), person), set())
+        return {job for key in keys for job in hr.get(key, ())}
+
+
+def _goes_on(now: datetime) -> pl.Expr:
+    begun = pl.col("valid_from").is_null() | (pl.col("valid_from") <= now)
+    return begun & (pl.col("valid_to").is_null() | (pl.col("valid_to") > now))
+
+
+def _grouped(table: pl.DataFrame, by: Sequence[str], value: str) -> dict[tuple[str, ...], set[str]]:
+    found: dict[tuple[str, ...], set[str]] = {}
+    for *key, one in table.select(*by, value).iter_rows():
+        found.setdefault(tuple(key), set()).add(one)
+    return found
+
+
+def _order(one: Event, person: str, why: str, *, at_once: bool = False) -> Settled:
+    return Settled(
+        event=one, state="done", reason=why, person_id=person, at_once=at_once,
+        order=f"event {one.number} of {one.issuer}: {one.kind}, {why}",
+    )  # fmt: skip
+
+
+def _reread(one: Event, person: str | None, why: str) -> Settled:
+    return Settled(event=one, state="done", reason=why, person_id=person, reread=True)
+
+
+def _doubt(one: Event, person: str, why: str) -> Settled:
+    return Settled(event=one, state="doubtful", reason=why, person_id=person)

@@ -1,0 +1,189 @@
+"""Receives events: who sent it is proven, what it says is understood, and it is kept; no more.
+
+Whoever is not recognised learns nothing but that. Nothing of a body stands in an answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from idsync.config import Config, SenderTable, SourceConfig
+from idsync.errors import ConfigError, IdsyncError, NoRoom
+from idsync.model import day_end
+from idsync.service.personal_numbers import coded
+from idsync.store import State, Told
+from idsync.webhook import (
+    Envelope,
+    Headers,
+    Key,
+    Malformed,
+    envelope_of,
+    is_fresh,
+    is_signed,
+    key_of,
+    object_of,
+)
+
+MOST_SIGNS = 256
+"""Of a key of a person or an employment."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a sender is told. `retry_after_s`: when it should try again."""
+
+    status: int
+    error: str = ""
+    retry_after_s: int | None = None
+
+
+ACCEPTED = Answer(status=202)
+UNRECOGNISED = Answer(status=401, error="the sender is not recognised")
+SKEWED = Answer(status=401, error="webhook-timestamp is more than five minutes from our clock")
+MALFORMED = Answer(status=400, error="the body is not as agreed: see docs/events.md")
+NOT_AGREED = Answer(status=400, error="this kind of event is not agreed with this sender")
+LATER = Answer(status=503, error="this cannot be kept now: send it again", retry_after_s=30)
+
+
+def receive(
+    config: Config, state: State, name: str, headers: Headers, body: bytes, now: datetime
+) -> Answer:
+    """Return the answer to one message for the sender *name*; after a 202 it survives all."""
+    sender = config.events.senders[name]
+    envelope = envelope_of(headers)
+    if envelope is None:
+        return UNRECOGNISED
+    keys, whole = _keys(sender)
+    if not is_signed(envelope, body, keys):
+        return UNRECOGNISED if whole else LATER
+    try:
+        return _kept(config, state, name, envelope, body, now)
+    except IdsyncError:
+        return LATER
+
+
+def _keys(sender: SenderTable) -> tuple[list[Key], bool]:
+    """Return the keys of a sender that are there, and whether that is all of them."""
+    keys = []
+    for secret in sender.keys:
+        try:
+            keys.append(key_of(secret.reveal()))
+        except ConfigError:
+            continue
+    return keys, len(keys) == len(sender.keys)
+
+
+def _kept(
+    config: Config, state: State, name: str, envelope: Envelope, body: bytes, now: datetime
+) -> Answer:
+    sender = config.events.senders[name]
+    if not is_fresh(envelope, now):
+        state.inbox.note(name, "its clock, or a replay: webhook-timestamp is not of now", now)
+        return SKEWED
+    try:
+        told = told_of(
+            name, sender, config.sources[sender.source], config.idsync.timezone, envelope, body
+        )
+    except (Malformed, ConfigError):
+        state.inbox.note(name, "a message that is not as agreed", now)
+        return MALFORMED
+    if told.kind not in sender.kinds:
+        state.inbox.note(name, "a kind of event that is not agreed", now)
+        return NOT_AGREED
+    try:
+        state.inbox.receive(told, now)
+    except NoRoom:  # an end may use the room that is kept for revocations
+        with state.urgent():
+            state.inbox.receive(told, now)
+    return ACCEPTED
+
+
+# ── what it says ────────────────────────────────────────────────────────────────────────
+
+
+def told_of(
+    name: str,
+    sender: SenderTable,
+    source: SourceConfig,
+    zone: ZoneInfo,
+    envelope: Envelope,
+    body: bytes,
+) -> Told:
+    """Return what the signed *body* says.
+
+    Raises:
+        Malformed: a fact is missing, or of another form than docs/events.md says.
+        ConfigError: it names people by a personal number, and [sources] does not.
+    """
+    document, where = object_of(body), sender.map
+    kind = _text(document, where.kind)
+    person, employment = _text(document, where.person), _text(document, where.employment)
+    if kind is None or person is None:
+        raise Malformed("it does not say what happened to whom")
+    ends = _instant(document, where.ends, zone)
+    kind = sender.words.get(kind, kind)
+    if kind == "employment.ending" and ends is None:
+        raise Malformed("a coming end has a date")
+    return Told(
+        issuer=name, id=envelope.id, digest=hashlib.sha256(body).hexdigest(), kind=kind,
+        person=_kept_key(person, "persons", sender.known_by, source),
+        employment=_kept_key(employment, "employments", "key", source) if employment else None,
+        occurred_at=_instant(document, where.occurred_at, zone),
+        sequence=_number(document, where.sequence), ends=ends,
+    )  # fmt: skip
+
+
+def _kept_key(value: str, kind: Any, column: str, source: SourceConfig) -> str:  # noqa: ANN401
+    """Return the key as the state knows it: a personal number as its code."""
+    table = pl.DataFrame({column: [value]}, schema={column: pl.String})
+    return str(coded({kind: table}, source)[kind][column][0])
+
+
+def _at(document: Mapping[str, Any], where: str) -> Any:  # noqa: ANN401 - whatever JSON holds
+    found: Any = document
+    for name in where.split("."):
+        if not isinstance(found, dict):
+            return None
+        found = found.get(name)
+    return found
+
+
+def _text(document: Mapping[str, Any], where: str) -> str | None:
+    found = _at(document, where)
+    if type(found) is int:
+        found = str(found)
+    if found is None:
+        return None
+    if not isinstance(found, str) or not 0 < len(found) <= MOST_SIGNS or not found.isprintable():
+        raise Malformed("a key or a kind is a text of at most 256 signs")
+    return found
+
+
+def _number(document: Mapping[str, Any], where: str) -> int | None:
+    found = _at(document, where)
+    if found is not None and (type(found) is not int or found < 0):
+        raise Malformed("a sequence is a whole number")
+    return found
+
+
+def _instant(document: Mapping[str, Any], where: str, zone: ZoneInfo) -> datetime | None:
+    """Return an instant; of a date, the one at which the day is over."""
+    found = _at(document, where)
+    if found is None:
+        return None
+    if not isinstance(found, str):
+        raise Malformed("a time is a text")
+    try:
+        if len(found) == 10:
+            return day_end(date.fromisoformat(found), zone)
+        read = datetime.fromisoformat(found)
+        return (read if read.tzinfo else read.replace(tzinfo=zone)).astimezone(ZoneInfo("UTC"))
+    except (ValueError, OverflowError):
+        raise Malformed("a time is written as in ISO 8601") from None
