@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -67,6 +68,7 @@ def command(controller: str | None, config: Path, as_json: bool) -> int:
         _show_room(told["brakes"])
         _show_waiting(told["waiting"], told["due"], zone)
         _show_exposure(told["unconfirmed"], told["circuits"], zone)
+        _show_disagreements(told["disagreements"])
         orders, unsettled = len(told["revocations"]), told["unsettled"]
         say(f"{orders} revocations stand. {unsettled} operations are not confirmed.")
     return 0
@@ -78,6 +80,7 @@ def _told(whole: Config, state: State, controller: str | None) -> dict[str, Any]
 
     from idsync.service.applying import clock
     from idsync.service.braking import margins
+    from idsync.service.disagreeing import disagreeing
     from idsync.service.planning import stored_people
     from idsync.service.scope import scope_of
     from idsync.service.waiting import due, waiting
@@ -103,6 +106,7 @@ def _told(whole: Config, state: State, controller: str | None) -> dict[str, Any]
         open_ = [one for one in open_ if one["order"]["person_id"] in theirs]
         circuits = [one for one in circuits if one["target"] in scope.targets]
     verdicts = {name: state.verdicts.last(name) for name in checked.sources}
+    differ = disagreeing(whole, state, now) if controller is None else []  # they name sources
     return {
         "format": "idsync.status/1", "runs": runs, "held": held, "revocations": orders,
         "unsettled": len(unsettled),
@@ -116,9 +120,19 @@ def _told(whole: Config, state: State, controller: str | None) -> dict[str, Any]
         },
         "waiting": waits, "due": [vars_of(one) for one in due(checked, state, now)],
         "brakes": room, "unconfirmed": open_, "circuits": circuits,
+        "disagreements": differ,
         "oldest_unconfirmed": open_[0]["order"]["ordered_at"] if open_ else None,
         "oldest_unsettled": unsettled[0].intent_at if unsettled else None,
     }  # fmt: skip
+
+
+def _show_disagreements(rows: list[dict[str, Any]]) -> None:
+    counts = Counter((row["attribute"], row["sources"]) for row in rows)
+    for (attribute, sources), people in sorted(counts.items()):
+        what = f"disagree on {attribute}"
+        if attribute == "employment":
+            what = "have an account that is active, and no employment any longer: the end counts"
+        say(f"{sources}: {people} people {what}.")
 
 
 def _show_verdicts(verdicts: dict[str, Any], zone: ZoneInfo) -> None:
