@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,6 +14,7 @@ from idsync.errors import ConnectorError, Unavailable
 from idsync.model import Cardholder, Change, Outcome
 from idsync.plan.document import change_of
 from idsync.targets import Target
+from idsync.together import sleep
 
 UNSEEN = "the system said it is done, and does not show it yet: it is looked at again"
 """Why an operation is unknown that may only be slow to show: see `Capabilities.settles_s`."""
@@ -238,7 +238,7 @@ def _look(
         late = wait and waited < target.capabilities.settles_s
         if not late or achieved(items, shown).height == items.height:
             break
-        time.sleep(pause)
+        sleep(pause)
         waited += pause
         shown = patiently(lambda: target.read_one(key), budget)
     return shown
