@@ -41,8 +41,9 @@ def pooled(database: Database, mode: str = "transaction") -> Iterator[str]:
         f"auth_type = scram-sha-256\nauth_file = {users}\npool_mode = {mode}\n"
     )
     user = plain_user() if os.getuid() == 0 else None  # it does not run as root
-    for path in (folder, users, told) if user else ():
-        shutil.chown(path, user)
+    if user is not None:
+        for path in (folder, users, told):
+            shutil.chown(path, user)
     setpriv = shutil.which("setpriv")
     bound = [setpriv, "--pdeathsig", "KILL"] if setpriv else []
     process = subprocess.Popen(
