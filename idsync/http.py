@@ -96,8 +96,8 @@ class Api:
     file with certificate and key. *returned* are the statuses that only the caller can judge.
 
     May be called from several threads at once. Work begins at the first call: the
-    authorities of *ca_file* (or else the system's) and the token are read then. A token
-    that the service refuses is read anew at the next call, so that a renewed one is used.
+    authorities of *ca_file* (or else the system's) are read then. The token is read at every
+    call, so that one that was changed is used by the next.
     """
 
     def __init__(
@@ -130,7 +130,6 @@ class Api:
         self._max_bytes = max_bytes
         self._media_type = media_type
         self._connections = connections
-        self._login: str | None = None
         self._digest_auth: HTTPDigestAuth | None = None
         self._session: requests.Session | None = None
         self._opening = threading.Lock()
@@ -262,21 +261,18 @@ class Api:
     def _authorization(self) -> str:
         if self._token is None or self._digest:
             return ""
-        if self._login is None:
-            token = self._secret(self._token)
-            if self._user is None:
-                self._login = f"{self._scheme} {token}"
-            else:
-                pair = b64encode(f"{self._user}:{token}".encode()).decode()
-                self._login = f"Basic {pair}"
-        return self._login
+        token = self._secret(self._token)
+        if self._user is None:
+            return f"{self._scheme} {token}"
+        return f"Basic {b64encode(f'{self._user}:{token}'.encode()).decode()}"
 
     def _digest_login(self) -> HTTPDigestAuth | None:
         """One for each thread's session would forget the nonce; requests keeps it by thread."""
         if self._token is None or not self._digest:
             return None
-        if self._digest_auth is None:
-            self._digest_auth = HTTPDigestAuth(self._user or "", self._secret(self._token))
+        password = self._secret(self._token)
+        if self._digest_auth is None or self._digest_auth.password != password:
+            self._digest_auth = HTTPDigestAuth(self._user or "", password)
         return self._digest_auth
 
     def _secret(self, token: Secret) -> str:
@@ -299,7 +295,6 @@ class Api:
         """Raise for every status that means the same for every caller."""
         status = response.status_code
         if status == 401:
-            self._login = self._digest_auth = None
             what = "the token is" if self._user is None else "the user name and password are"
             raise Denied(f"{where}: answered 401, {what} not accepted: renew it")
         if status in self._returned:

@@ -91,16 +91,22 @@ def carry_out(
 def _ended(line: _Line, ended: Future[Done]) -> Done:
     """What became of one line; a target that cannot be worked with does not end the others.
 
+    Nor does a worker that dies: what it had sent stays unknown until the next run looks.
     A state that cannot be written does.
     """
-    try:
+    error = ended.exception()
+    if error is None:
         return ended.result()
-    except (IntegrityError, NoRoom):
-        raise
-    except IdsyncError as error:
-        line.done.down = True
-        line.done.reason = str(error)
-        return line.done
+    if isinstance(error, IntegrityError | NoRoom):
+        raise error
+    line.done.down = True
+    line.done.reason = str(error)
+    if not isinstance(error, IdsyncError):
+        line.done.reason = (
+            f"a worker ended in the middle of its work ({type(error).__name__}): the next run "
+            "finds out what became of it"
+        )
+    return line.done
 
 
 class _Line:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -71,6 +72,7 @@ def command(controller: str | None, config: Path, as_json: bool) -> int:
             if one["acknowledged_at"] is None:
                 say(f"ALARM {one['name']}: {one['detail']} (`idsync alarms {one['name']}`)")
         _show_events(told["events"], zone)
+        _show_disagreements(told["disagreements"])
         orders, unsettled = len(told["revocations"]), told["unsettled"]
         say(f"{orders} revocations stand. {unsettled} operations are not confirmed.")
     return 0
@@ -82,6 +84,7 @@ def _told(whole: Config, state: State, controller: str | None) -> dict[str, Any]
 
     from idsync.service.applying import clock
     from idsync.service.braking import margins
+    from idsync.service.disagreeing import disagreeing
     from idsync.service.health import standing
     from idsync.service.planning import stored_people
     from idsync.service.scope import scope_of
@@ -113,6 +116,7 @@ def _told(whole: Config, state: State, controller: str | None) -> dict[str, Any]
         own = {name for name, sender in senders.items() if sender.controller == controller}
         events = [one for one in events if one["issuer"] in own]
     verdicts = {name: state.verdicts.last(name) for name in checked.sources}
+    differ = disagreeing(whole, state, now) if controller is None else []  # they name sources
     return {
         "format": "idsync.status/1", "runs": runs, "held": held, "revocations": orders,
         "unsettled": len(unsettled),
@@ -126,7 +130,7 @@ def _told(whole: Config, state: State, controller: str | None) -> dict[str, Any]
         },
         "waiting": waits, "due": [vars_of(one) for one in due(checked, state, now)],
         "brakes": room, "unconfirmed": open_, "circuits": circuits, "events": events,
-        "alarms": alarms,
+        "alarms": alarms, "disagreements": differ,
         "oldest_unconfirmed": open_[0]["order"]["ordered_at"] if open_ else None,
         "oldest_unsettled": unsettled[0].intent_at if unsettled else None,
     }  # fmt: skip
@@ -136,6 +140,15 @@ def _show_events(alarms: list[dict[str, Any]], zone: ZoneInfo) -> None:
     for one in alarms:
         last = local_time(one["last_at"], zone)
         say(f"EVENTS of {one['issuer']}: {one['what']}: {one['count']}, the last {last}")
+
+
+def _show_disagreements(rows: list[dict[str, Any]]) -> None:
+    counts = Counter((row["attribute"], row["sources"]) for row in rows)
+    for (attribute, sources), people in sorted(counts.items()):
+        what = f"disagree on {attribute}"
+        if attribute == "employment":
+            what = "have an account that is active, and no employment any longer: the end counts"
+        say(f"{sources}: {people} people {what}.")
 
 
 def _show_verdicts(verdicts: dict[str, Any], zone: ZoneInfo) -> None:

@@ -1,7 +1,8 @@
 """The state in PostgreSQL: how it is reached, what its errors mean, and one run at a time.
 
 Facts from the PostgreSQL manual: 34.1 and 34.15 (how a client connects, and its environment),
-20.5 (synchronous_commit), 13.3.5 (advisory locks), appendix A (SQLSTATE).
+20.3.2 (client_connection_check_interval: not on Windows), 20.5 (synchronous_commit), 13.3.5
+(advisory locks), 55.7 (BackendKeyData), appendix A (SQLSTATE).
 """
 
 from __future__ import annotations
@@ -37,10 +38,12 @@ MANNERS = """
         ('tcp_keepalives_idle', '30'),   -- a run whose machine dies lets go of its lock
         ('tcp_keepalives_interval', '10'),
         ('tcp_keepalives_count', '3'),
-        ('idle_session_timeout', '0')    -- a run is long; from version 14 on
+        ('idle_session_timeout', '0'),   -- a run is long; from version 14 on
+        ('client_connection_check_interval', '500ms')  -- and so it is in the middle of a query
     ) AS ours (name, wanted)
     JOIN pg_settings USING (name)
     WHERE setting <> 'remote_apply'      -- waits for more than on does
+    AND NOT (name = 'client_connection_check_interval' AND version() ~* 'windows|visual c|mingw')
 """
 """What each session is to be like, whatever the database's own settings are."""
 
@@ -72,6 +75,7 @@ def postgres_engine(address: str) -> Engine:
     @event.listens_for(engine, "connect")
     def settings(connection: Any, _: object) -> None:  # noqa: ANN401 - SQLAlchemy's own type
         connection.autocommit = True
+        _require_own_session(connection)
         connection.execute(MANNERS)
         connection.autocommit = False
 
@@ -111,6 +115,20 @@ def _has_authorities() -> bool:
 
 def _environment(name: str) -> str:
     return os.environ.get(f"PG{name.upper()}", "")
+
+
+def _require_own_session(connection: Any) -> None:  # noqa: ANN401 - the driver's, imported late
+    """Raise ConfigError where *connection* is not one session of the server's.
+
+    A pooler may give each transaction another session, and the lock of a run to whoever
+    comes next. It invents the process that it names at the beginning.
+    """
+    if connection.execute("SELECT pg_backend_pid()").fetchone()[0] != connection.info.backend_pid:
+        connection.close()
+        raise ConfigError(
+            "between idsync and the state stands a connection pooler, through which no lock "
+            "holds: give the address and port of the PostgreSQL server itself in [idsync] state"
+        )
 
 
 def _is_far(url: URL) -> bool:

@@ -502,6 +502,7 @@ def test_a_forwarded_header_that_is_no_address_is_the_proxys_own() -> None:
 # ── what cannot be kept ─────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.case("J9")
 def test_what_the_state_cannot_keep_is_to_come_again(
     clock_of_today: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -290,6 +290,7 @@ jobs_ = st.lists(
 courses_ = st.lists(st.builds(passed, st.integers(1, 3)), max_size=2)
 
 
+@pytest.mark.case("P3")
 @for_all(rules_, jobs_, courses_, st.data())
 def test_forgetting_facts_never_widens_and_never_takes_away(
     rules: Catalogue, jobs: list[Employment], courses: list[TrainingCompletion], data: st.DataObject

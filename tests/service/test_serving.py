@@ -302,6 +302,7 @@ def test_systemd_is_told_that_it_is_ready_that_it_lives_and_that_it_stops(town: 
 # ── a state that is gone ────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.case("J9")
 @pytest.mark.postgres
 def test_a_state_that_is_gone_at_start_is_waited_for_and_never_done_without(
     tmp_path: Path, postgres_database: Database, postgres_url: str

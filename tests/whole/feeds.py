@@ -46,7 +46,7 @@ release = ["given_name"]
 [brakes]
 people = {people}
 percent = 0.0
-gaining = {{ people = 1000, percent = 100.0 }}
+gaining = {{ people = 500, percent = 50.0 }}
 
 [[profiles]]
 id = "all"
