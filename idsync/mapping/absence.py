@@ -115,9 +115,12 @@ def with_their_persons(gone: Tables, chosen: Tables) -> dict[Kind, pl.DataFrame]
 
 
 def announced_ends(
-    before: pl.DataFrame, employments: pl.DataFrame, counts: Mapping[str, bool]
+    before: pl.DataFrame, employments: pl.DataFrame, counts: Mapping[str, bool], now: datetime
 ) -> pl.DataFrame:
     """Return ANNOUNCED after a run: a read more for each end that is told again unchanged.
+
+    Only a read before the end announces it. What is told when it is past, however often,
+    was never announced: a fault of HR's does not grow true by being repeated.
 
     *before* is what it was after the run before, *employments* are believed now. *counts*
     says of each source whether it was read again, complete and with another delivery: the
@@ -132,8 +135,10 @@ def announced_ends(
     )  # fmt: skip
     source = pl.col("employment").str.split_exact(":", 1).struct.field("field_0")
     another = source.is_in([name for name, read in counts.items() if read])
+    ahead = pl.col("valid_to") > pl.lit(now, INSTANT)
+    seen = pl.col("reads_seen")
     return known.with_columns(
-        reads_seen=pl.when(another)
-        .then(pl.col("reads_seen").fill_null(0) + 1)
-        .otherwise(pl.col("reads_seen").fill_null(1))
+        reads_seen=pl.when(another & ahead)
+        .then(seen.fill_null(0) + 1)
+        .otherwise(seen.fill_null(pl.when(ahead).then(1).otherwise(0)))
     ).select(*ANNOUNCED)

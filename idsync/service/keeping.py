@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 import polars as pl
 
@@ -31,14 +32,14 @@ def source_frames(state: State, seen: Look, people: People) -> dict[str, pl.Data
         frames |= {f"read:{name}:{kind}": table for kind, table in tables.items()}
         frames |= {f"absent:{name}:{kind}": table for kind, table in absent.items()}
     if seen.reads:
-        frames |= _announced(state, seen.reads, people)
+        frames |= _announced(state, seen.reads, people, seen.plan.made_at)
     return frames
 
 
 def _announced(
-    state: State, reads: Mapping[str, SourceRead], people: People
+    state: State, reads: Mapping[str, SourceRead], people: People, now: datetime
 ) -> dict[str, pl.DataFrame]:
     before = state.frames.load("announced", ANNOUNCED)
     counts = {name: read.fresh is not None and not read.again for name, read in reads.items()}
-    after = announced_ends(before, people.employments, counts).sort("person_id", "employment")
+    after = announced_ends(before, people.employments, counts, now).sort("person_id", "employment")
     return {} if after.equals(before) else {"announced": after}

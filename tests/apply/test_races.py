@@ -145,7 +145,7 @@ def test_a_run_by_hand_during_the_nightly_run_is_refused_and_told_by_whom(city: 
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(city.sync)
         assert gate.reached.wait(20)
-        with pytest.raises(Unavailable, match=r"another idsync run .* sync begun at 20\d\d-"):
+        with pytest.raises(Unavailable, match=r"another idsync run is at work .* since 20\d\d-"):
             city.sync()
         gate.open.set()
         running.result(timeout=30)
