@@ -105,6 +105,8 @@ def test_what_is_held_is_approved_once(town: Town) -> None:
 def test_a_run_keeps_out_runs_and_no_orders_until_it_is_killed(
     town: Town, postgres_url: str
 ) -> None:
+    town.absent_reads = 1
+    town.write()
     town.json("sync", code=0)
     before = town.doors()
     town.leavers = {2}
