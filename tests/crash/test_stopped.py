@@ -34,6 +34,7 @@ def wait_for(database: Database, count: int) -> None:
 
 
 @pytest.mark.case("C3", "C7")
+@pytest.mark.long
 def test_a_stopped_run_keeps_runs_out_and_sends_nothing_when_it_wakes_after_another(
     tmp_path: Path, postgres_database: Database, postgres_url: str
 ) -> None:
