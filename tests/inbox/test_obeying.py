@@ -55,6 +55,7 @@ def test_the_same_message_after_seventy_hours_is_accepted_and_does_nothing(offic
 
 
 @pytest.mark.case("W3")
+@pytest.mark.long
 def test_four_events_in_any_order_leave_the_door_shut(office: Office) -> None:
     monday = office.now - timedelta(days=2)
     told = [

@@ -297,7 +297,10 @@ class Judge(Watch):
     def held(self, plan: Plan) -> None:
         """What is held is over the limit, and nobody whose end is confirmed is in it."""
         for part in plan.held:
-            if part.people <= part.limit:
+            # whoever waits already lets others go first: all of them together are too many
+            items = plan.items.filter(plan.items["effect"] == part.direction)
+            people = items.filter(~items["confirmed"])["person_id"].n_unique()
+            if people + part.before <= part.limit:
                 raise Broken(3, f"{part.scope} is held although within its limit")
         waiting = plan.items.filter(plan.items["held"].is_not_null())
         for person in waiting["person_id"].unique():
