@@ -13,8 +13,8 @@ import pytest
 
 HOME = Path(__file__).parents[2]
 SEEDS = range(1, 9)
-DAYS, YEAR = 75, 250
-"""8 cities of 75 days, begun from 2026 into 2027; of 250 days with --long: 2,000 days."""
+DAYS, YEAR = 30, 250
+"""Every day 4 cities of 30 days; with --long 8 cities of 250 days: 2,000 days, into 2028."""
 LONG_DAYS = 100_000
 
 
@@ -29,7 +29,7 @@ def live(seed: int, days: int, *more: str, hashes: str = "0") -> subprocess.Comp
 
 
 @pytest.mark.case("S7", "S11", "S25", "C1", "T1", "T2", "T17", "T19", "J2")
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEEDS[:4])
 def test_no_law_is_broken_on_any_day(seed: int) -> None:
     _lawful(seed, DAYS)
 
