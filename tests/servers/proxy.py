@@ -104,8 +104,9 @@ class Proxy:
                     if self.action is not None:
                         self.action()
                         self.action = None
-                client.sendall(piece)
+                # Kept first: once it is sent, the client may be done and ask what came.
                 self.received += piece
+                client.sendall(piece)
                 passed += len(piece)
         except OSError:
             pass
