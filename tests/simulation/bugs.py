@@ -11,6 +11,8 @@ from unittest.mock import patch
 
 import polars as pl
 
+from idsync.apply import one
+from idsync.apply.before import Fitting
 from idsync.config import connectors
 from idsync.errors import Unavailable
 from idsync.mapping import matching, rules
@@ -176,7 +178,12 @@ def _whoever_has_the_number_has_the_record() -> Planted:
 
 def _names_are_written_every_time() -> Planted:
     nobody = pl.DataFrame(schema={"person": pl.UInt32, "holder": pl.UInt32})
-    return {(target, "first_records"): lambda *_: nobody}
+
+    def all_fit(items: pl.DataFrame, *_: Any, **__: Any) -> Fitting:
+        return Fitting(due=items, overtaken=items.clear(), gone=items.clear())
+
+    # the look before each write would catch it too
+    return {(target, "first_records"): lambda *_: nobody, (one, "still_fitting"): all_fit}
 
 
 def _after_a_crash_all_is_taken_for_done() -> Planted:
@@ -246,7 +253,7 @@ def _errors_are_passed_on_as_they_are() -> Planted:
 
 
 def _nobody_is_protected() -> Planted:
-    return {(attributes, "_protected"): lambda: pl.lit(False)}
+    return {(attributes, "is_protected"): lambda: pl.lit(value=False)}
 
 
 def _orders_are_kept_in_memory() -> Planted:

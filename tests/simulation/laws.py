@@ -75,7 +75,9 @@ class Judge(Watch):
     approved: set[tuple[object, ...]] | None = None  # what alone may be done in this run
     effects: dict[str, Effects] = field(default_factory=dict)
     bases: dict[str, int] = field(default_factory=dict)
-    learnt: bool = False
+    ordered: frozenset[int] = frozenset()  # who was revoked before this run
+    announced: dict[int, set[datetime]] = field(default_factory=dict)  # as told before this run
+    learnt: set[str] = field(default_factory=set)  # of which source the read was looked at
     muted: bool = False  # while a copy of the city is tried out
     debts: dict[tuple[object, ...], int] = field(default_factory=dict)
     numbers: int = 0
@@ -106,9 +108,11 @@ class Judge(Watch):
     def begin(self) -> None:
         """Note how everything stands before a run."""
         now = self.tell()
-        self.learnt = False
+        self.learnt.clear()
         self.feeds.delivered.clear()
         self.approved = None
+        self.ordered = self.orders()
+        self.announced = self.reference.announced()
         self.effects = {name: {"losing": set(), "gaining": set()} for name in self.systems}
         self.bases = {
             name: sum(any(g.opens(now) for g in r.grants) for r in system.records.values())
@@ -117,19 +121,22 @@ class Judge(Watch):
 
     def learn(self) -> None:
         """Find out which reads idsync has accepted in this run, and believe them too."""
-        if self.learnt:
-            return
-        self.learnt = True
-        for name, (fault, said) in self.feeds.delivered.items():
+        unheard = [name for name in self.feeds.delivered if name not in self.learnt]
+        for name in unheard:
+            fault, said = self.feeds.delivered[name]
             known = self.state.snapshot(name)
             if known is None or known.accepted_at != self.tell().isoformat():
                 continue
+            self.learnt.add(name)
             if fault in NEVER_BELIEVED:
                 raise Broken(2, f"{name} gave a read that was {fault}, and it was believed")
             verdict = self.state.verdicts.last(name)
             in_doubt = verdict is not None and bool(verdict[1].doubts)
-            self.reference.learn(name, said, delivery=self.feeds.day, in_doubt=in_doubt)
-        self.learn_ids()
+            self.reference.learn(
+                name, said, self.tell(), delivery=self.feeds.day, in_doubt=in_doubt
+            )
+        if unheard:
+            self.learn_ids()
 
     def learn_ids(self) -> None:
         """Read who idsync thinks is who; one id is never of two human beings."""
@@ -271,10 +278,15 @@ class Judge(Watch):
         opened = any(g.opens(now) for g in before.grants)
         stopped = before.status == "active" and after.status != "active" and opened
         let_in = before.status != "active" and after.status == "active"
-        if (lost or stopped) and uid not in self.revoked:
+        if (lost or stopped) and uid not in self.revoked and not self._expected(uid, after, now):
             self.effects[system.name]["losing"].add(uid)
         if won - lost or let_in:
             self.effects[system.name]["gaining"].add(uid)
+
+    def _expected(self, uid: int, after: Record, now: datetime) -> bool:
+        """Tell whether somebody loses by an end that was announced: those are not counted."""
+        ends = self.announced.get(uid, set())
+        return any(end <= now for end in ends) or any(g.ends in ends for g in after.grants)
 
     def braked(self) -> None:
         """Hold what a run did against the limits: per system and per controller."""
@@ -303,8 +315,9 @@ class Judge(Watch):
             if people + part.before <= part.limit:
                 raise Broken(3, f"{part.scope} is held although within its limit")
         waiting = plan.items.filter(plan.items["held"].is_not_null())
+        standing = self.ordered & self.orders()  # one that came within the run closed by itself
         for person in waiting["person_id"].unique():
-            if self.ids.get(person) in self.revoked:
+            if self.ids.get(person) in standing:
                 raise Broken(4, f"the end of human {self.ids[person]} is held by the brake")
         used = set(plan.used_approvals)
         unknown = used - {one.digest for one in self.allowances}
@@ -314,7 +327,17 @@ class Judge(Watch):
         for one in self.allowances:
             if one.digest in used and not one.parts <= there:
                 raise Broken(10, f"{one.scope} was approved for something else than this")
+            if one.digest in used:
+                self.reference.let_go(one.people)
         self.allowances = [one for one in self.allowances if one.digest not in used]
+
+    def spent(self) -> None:
+        """Find out which approvals a run has used that did not come to its end."""
+        left = self.state.orders.approved(self.tell())
+        for one in self.allowances:
+            fresh = self.tell() - one.at < timedelta(hours=24)
+            if fresh and one.digest not in left:
+                self.reference.let_go(one.people)
 
     def remembers(self) -> None:
         """Every order that was acknowledged stands, whatever happened since."""

@@ -42,8 +42,11 @@ class Reference:
     missing: dict[str, dict[Name, tuple[int, dict[str, Any]]]] = field(default_factory=dict)
     deliveries: dict[str, int] = field(default_factory=dict)
     wants: dict[int, tuple[datetime, dict[Right, Span], set[Right]]] = field(default_factory=dict)
+    told: dict[tuple[int, str, datetime], int] = field(default_factory=dict)
 
-    def learn(self, source: str, said: Said, *, delivery: int = 0, in_doubt: bool = False) -> None:
+    def learn(
+        self, source: str, said: Said, now: datetime, *, delivery: int = 0, in_doubt: bool = False
+    ) -> None:
         """Believe a read that idsync has accepted, or accepted but for parts *in_doubt*.
 
         The same *delivery* read again is one read.
@@ -66,6 +69,35 @@ class Reference:
         else:
             self.before.pop(source, None)
         self.believed[source] = said
+        self.wants.clear()
+        if source == "hr" and not again:
+            self._count_ends(now)
+
+    def _count_ends(self, now: datetime) -> None:
+        """Count in how many reads each end was told while it was still to come."""
+        ends = {
+            (row["uid"], row["key"], row["valid_to"])
+            for row in self._rows("hr", "employments")
+            if row["valid_to"]
+        }
+        self.told = {end: self.told.get(end, 0) + (end[2] > now) for end in ends}
+
+    def announced(self) -> dict[int, set[datetime]]:
+        """Return by human the ends that enough reads have told before their day."""
+        found: dict[int, set[datetime]] = {}
+        for (uid, _, end), times in self.told.items():
+            if times >= TOLD:
+                found.setdefault(uid, set()).add(end)
+        return found
+
+    def let_go(self, uids: set[int]) -> None:
+        """Wait no longer for the absent among *uids*: somebody approved that they go."""
+        for source, missing in self.missing.items():
+            self.missing[source] = {
+                name: (times, row)
+                for name, (times, row) in missing.items()
+                if row["uid"] not in uids
+            }
         self.wants.clear()
 
     def unsettled(self) -> set[int]:
@@ -142,6 +174,7 @@ class Reference:
 
 
 GRACE = 14
+TOLD = 3  # reads that make an end an announced one: its losses are nobody's surprise
 NAMES = {
     "persons": ("key",), "employments": ("key",), "memberships": ("person_key", "role"),
     "trainings": ("person_key", "course_id", "completed_at"),

@@ -227,13 +227,15 @@ class Simulation:
         self.judge.scan(*(text for (text,) in rows))
 
     def _again(self) -> None:
-        """The same once more: nothing is left to write."""
+        """The same once more: nothing is left to write, but for who waited and may go by now."""
         systems = self.judge.systems.values()
+        waited = _people(self.seen, held=True)
         honest = all(not s.faults and not s.touched and s.fault == "" for s in systems)
         self._begin()
         run = self._sync()
         self._judged(run)
-        if honest and not any(s.faults for s in systems) and any(s.puts for s in systems):
+        honest = honest and not any(s.faults for s in systems)
+        if honest and any(s.puts for s in systems) and _people(self.seen, held=False) - waited:
             raise Broken(8, f"a second run wrote {run.writes} times")
 
     def _operator(self) -> None:
@@ -248,7 +250,7 @@ class Simulation:
             self.judge.allowances.append(
                 Allowance(
                     digest=part.digest, scope=part.scope, direction=part.direction, at=self.now,
-                    people={self.judge.ids[person] for person in people},
+                    people={self.judge.ids[one] for one in people if one in self.judge.ids},
                     parts=parts_of(rows.filter(rows["part"] == "grant")),
                 )
             )  # fmt: skip
@@ -295,7 +297,6 @@ class Simulation:
         for system in self.judge.systems.values():
             system.begin(self.day, calm=self.calm)
         self.judge.begin()
-        self.judge.learnt = True
         if self.day > 3 and self.dice.happens("revoke", self.day):
             self.revoke(self.dice.stream("whom", self.day))
         if self.judge.revoked and self.dice.happens("restore", self.day):
@@ -354,6 +355,7 @@ class Simulation:
             self.state.close()
             self.state = self._open(self.database)
             self.judge.learn()
+            self.judge.spent()
             self.judge.braked()
             self.judge.remembers()
         self._begin(calm=True)
@@ -397,6 +399,14 @@ class Simulation:
             judge.systems[name].records = records
         judge.numbers = numbers
         return None if run.look.plan.held or run.look.plan.used_approvals else doors
+
+
+def _people(plan: Plan | None, *, held: bool) -> set[str]:
+    """Who waits for somebody in a plan, or of whom something goes."""
+    if plan is None:
+        return set()
+    mine = plan.items["held"].is_not_null() == held
+    return {*plan.items.filter(mine)["person_id"]}
 
 
 @contextmanager
