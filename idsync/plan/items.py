@@ -31,6 +31,8 @@ ITEMS = pl.Schema(
     }
 )
 
+NULLS = {name: pl.lit(None, dtype).alias(name) for name, dtype in ITEMS.items()}
+
 LEDGER = pl.Schema(
     {
         "target": pl.String(),
@@ -71,12 +73,9 @@ ORDER = (
 
 def items(rows: pl.DataFrame, **constants: object) -> pl.DataFrame:
     """Return *rows* with every column of ITEMS: given, constant, or null."""
-    missing = [
-        pl.lit(constants.get(name), dtype=dtype).alias(name)
-        for name, dtype in ITEMS.items()
-        if name not in rows.columns or name in constants
-    ]
-    return rows.with_columns(missing).select(*ITEMS)
+    given = {name: pl.lit(value, ITEMS[name]).alias(name) for name, value in constants.items()}
+    own = dict.fromkeys(rows.columns)
+    return rows.select([given.get(name, name if name in own else NULLS[name]) for name in ITEMS])
 
 
 def merged_ledger(ledger: pl.DataFrame, done: pl.DataFrame) -> pl.DataFrame:

@@ -11,6 +11,7 @@ from idsync.mapping.correlate import People
 from idsync.mapping.protection import alias
 
 REFUSALS = pl.Schema({"person_id": pl.String(), "ref": pl.String(), "reason": pl.String()})
+NOT_ONE = pl.Series([False])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,7 @@ class Known:
 
 def mask(count: int, rows: pl.Series) -> pl.Series:
     """Return *count* Booleans, true in *rows*."""
-    return pl.repeat(False, count, dtype=pl.Boolean, eager=True).scatter(rows, True)
+    return NOT_ONE.new_from_index(0, count).scatter(rows, True)
 
 
 def recognise(

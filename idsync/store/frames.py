@@ -84,14 +84,9 @@ class Frames:
             known = (one.frame, one.number, one.low, one.high, one.rows, one.data)
             require_sound(one.digest, *known)
             blobs.append(one.data)
-        empty = pl.DataFrame(schema=columns)
         try:
-            names = columns.names()
-            parts = [
-                pl.read_ipc(io.BytesIO(blob), columns=names).select(names).cast(columns)
-                for blob in blobs
-            ]
-            return pl.concat([empty, *parts])
+            parts = [_decoded(blob, columns) for blob in blobs]
+            return pl.concat(parts) if parts else pl.DataFrame(schema=columns)
         except (pl.exceptions.PolarsError, OSError):
             raise IntegrityError(
                 "a stored table in the state is damaged: restore the state from its last copy"
@@ -107,6 +102,11 @@ def part_values(
         "data": data,
     }  # fmt: skip
     return values | {"digest": digest_of(*values.values())}
+
+
+def _decoded(blob: bytes, columns: pl.Schema) -> pl.DataFrame:
+    rows = pl.read_ipc(io.BytesIO(blob), columns=columns.names())
+    return rows if rows.schema == columns else rows.select(columns.names()).cast(columns)
 
 
 def _coded(rows: pl.DataFrame) -> pl.DataFrame:
