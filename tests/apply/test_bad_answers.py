@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -93,7 +94,7 @@ class Lag:
     def __init__(self, city: ScimCity, seconds: float) -> None:
         self.city = city
         self.seconds = seconds
-        self.past: list[tuple[float, Any]] = [(0.0, self._now())]
+        self.past: list[tuple[float, Any]] = [(-math.inf, self._now())]
         self.answer = city.fake.answer
         city.fake.answer = self  # type: ignore[method-assign]
 
