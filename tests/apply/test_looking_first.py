@@ -1,0 +1,373 @@
+"""Before a change is sent the record is looked at; after it, only what shows is believed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from idsync.apply import Done, Work, carry_out, settle_unknown
+from idsync.apply.one import Manner, Result, carry_out_many, carry_out_one
+from idsync.apply.settle import MANY, not_sent_again
+from idsync.errors import IntegrityError, Refused, Unavailable
+from idsync.model import Cardholder, Change, Outcome
+from idsync.plan.document import change_of, ordered_changes
+from idsync.store import State
+from idsync.store.audit_reading import of_person
+from idsync.targets import Target
+from idsync.targets.local import LocalTarget
+from tests.plan.examples import ENTRE, City, grant, holder, job, links, owned, person
+from tests.targets.local import new_target
+
+pytest_plugins = ("tests.servers.state_fixtures",)
+
+NOW = datetime(2026, 10, 1, 6, tzinfo=UTC)
+LOOKING = Manner(look=True)
+OLD_MAIL = "gammal@exempel.se"
+
+
+class Habits(LocalTarget):
+    """Fails in the ways of its switches, which are set on each connection."""
+
+    capabilities = replace(LocalTarget.capabilities, batch=10)
+    unseen: Exception | None = None  # raised by every look
+    unseen_from: int = 0  # looks that succeed before
+    loses: bool = False  # carries everything out, and no answer comes
+    lies: bool = False  # says yes and does nothing
+    short: bool = False  # answers for one change less than it was sent
+    puts: int = 0
+
+    def read_one(self, key: str) -> Cardholder | None:
+        self.unseen_from -= 1
+        if self.unseen is not None and self.unseen_from < 0:
+            raise self.unseen
+        return super().read_one(key)
+
+    def put(self, change: Change) -> Outcome:
+        self.puts += 1
+        if self.lies:
+            return Outcome(status="confirmed")
+        done = super().put(change)
+        if self.loses:
+            raise Unavailable("no answer")
+        return done
+
+    def put_many(self, changes: Sequence[Change]) -> list[Outcome]:
+        outcomes = super().put_many(changes)
+        return outcomes[:-1] if self.short else outcomes
+
+
+def newcomers(count: int) -> list[tuple[Change, pl.DataFrame]]:
+    """Return the changes of a plan that lets *count* people in."""
+    city = City(persons=[person(i) for i in range(count)], jobs=[job(i) for i in range(count)])
+    return [(change, items) for _, _, change, items in ordered_changes(city.plan().items)]
+
+
+def known_one(folder: Path, mail: str = OLD_MAIL) -> tuple[Habits, pl.DataFrame]:
+    """Return a system that holds somebody, and a plan's items: the entrance, and a new address."""
+    target = new_target(folder, Habits)
+    assert isinstance(target, Habits)
+    there = holder(0, mail=mail, native_id=None)
+    assert target.put(Change(before=None, after=there)).status == "confirmed"
+    target.puts = 0
+    seen = holder(0, mail=OLD_MAIL)
+    plan = City(persons=[person(0)], jobs=[job(0)], holders=[seen], links=links(0)).plan()
+    assert sorted(plan.items["part"]) == ["attribute", "grant"]
+    return target, plan.items
+
+
+def send(target: Target, items: pl.DataFrame, manner: Manner = LOOKING) -> Result:
+    return carry_out_one(target, change_of(items), items, manner)
+
+
+# ── looking first ───────────────────────────────────────────────────────────────────────
+
+
+def test_what_was_edited_meanwhile_is_left_alone_and_the_rest_is_sent(tmp_path: Path) -> None:
+    target, items = known_one(tmp_path, mail="avhand@exempel.se")
+    result = send(target, items)
+    assert result.outcome.status == "refused"
+    assert "changed by hand since the plan was made: 1 of 2 parts" in result.outcome.reason
+    assert list(result.standing["part"]) == ["grant"]
+    shown = target.read_one("n0")
+    assert shown is not None
+    assert shown.mail == "avhand@exempel.se"
+    assert [one.ref for one in shown.grants] == [ENTRE.ref]
+
+
+def test_a_record_that_cannot_be_looked_at_is_written_and_its_answer_believed(
+    tmp_path: Path,
+) -> None:
+    target, items = known_one(tmp_path)
+    target.unseen, target.unseen_from = Refused("no reading today"), 0
+    result = send(target, items)
+    assert (target.puts, result.outcome.status) == (1, "confirmed")
+    assert result.standing.height == 2
+
+
+def test_a_system_that_is_silent_when_looked_at_is_sent_nothing(tmp_path: Path) -> None:
+    target, items = known_one(tmp_path)
+    target.unseen = Unavailable("silence")
+    result = send(target, items)
+    assert (target.puts, result.sent, result.down) == (0, False, True)
+    assert result.standing.is_empty()
+
+
+def test_a_newcomer_whose_record_somebody_made_meanwhile_is_left_to_the_next_plan(
+    tmp_path: Path,
+) -> None:
+    [(change, items)] = newcomers(1)
+    target = new_target(tmp_path, Habits)
+    assert isinstance(target, Habits)
+    target.put(Change(before=None, after=holder(0, display_name="Åsa Örn", native_id=None)))
+    target.puts = 0
+    result = carry_out_one(target, change, items, LOOKING)
+    assert (target.puts, result.sent, result.outcome.status) == (0, False, "refused")
+    assert "changed by hand since the plan was made" in result.outcome.reason
+    shown = target.read_one("n0")
+    assert shown is not None
+    assert (shown.display_name, shown.grants) == ("Åsa Örn", ())
+
+
+def test_who_is_gone_meanwhile_is_not_made_anew_by_what_takes_away(tmp_path: Path) -> None:
+    given = grant(ENTRE)
+    city = City(
+        persons=[person(0)], jobs=[job(0, valid_to=NOW - timedelta(days=1))],
+        holders=[holder(0, given)], owned=owned((0, given)), links=links(0),
+    )  # fmt: skip
+    items = city.plan().items.filter(pl.col("part").is_in(["grant", "status"]))
+    assert sorted(items["part"]) == ["grant", "status"]
+    target = new_target(tmp_path, Habits)
+    assert isinstance(target, Habits)
+    result = send(target, items)
+    assert (target.puts, result.sent, result.outcome.status) == (0, False, "confirmed")
+    assert target.read_one("n0") is None
+
+
+def test_what_is_to_be_sent_again_is_sent_whatever_the_look_shows(tmp_path: Path) -> None:
+    target, _ = known_one(tmp_path)
+    amiss = holder(0, grant(ENTRE), amiss="the lock has not taken it")
+    plan = City(
+        persons=[person(0)], jobs=[job(0)], holders=[amiss], links=links(0),
+        owned=owned((0, grant(ENTRE))),
+    ).plan()  # fmt: skip
+    assert list(plan.items["part"]) == ["again"]
+    send(target, plan.items)
+    assert target.puts == 1
+
+
+def test_an_order_that_comes_between_the_look_and_the_write_stops_the_write(
+    tmp_path: Path,
+) -> None:
+    target, items = known_one(tmp_path)
+    reason = "not sent: revoked in the meantime"
+    result = send(target, items, Manner(look=True, unwanted=lambda: reason))
+    assert (target.puts, result.outcome.status) == (0, "refused")
+    assert result.outcome.reason == reason
+
+
+# ── after the write ─────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("blind", "reason", "down"),
+    [
+        (Unavailable("silence"), "not seen afterwards: silence", True),
+        (Refused("no"), "not seen afterwards: no", False),
+        (RuntimeError("x"), "not seen", False),
+    ],
+)
+def test_what_was_taken_and_cannot_be_seen_to_be_gone_is_unknown(
+    tmp_path: Path, blind: Exception, reason: str, down: bool
+) -> None:
+    given = grant(ENTRE)
+    target = new_target(tmp_path, Habits)
+    assert isinstance(target, Habits)
+    target.put(Change(before=None, after=holder(0, given, native_id=None)))
+    city = City(
+        persons=[person(0)], jobs=[job(0, valid_to=NOW - timedelta(days=1))],
+        holders=[holder(0, given)], owned=owned((0, given)), links=links(0),
+    )  # fmt: skip
+    items = city.plan().items.filter(pl.col("part") == "grant")
+    target.unseen = blind
+    result = send(target, items, Manner())
+    assert (result.outcome.status, result.outcome.reason) == ("unknown", reason)
+    assert (result.down, result.standing.height) == (down, 0)
+
+
+# ── many in one call ────────────────────────────────────────────────────────────────────
+
+
+def test_an_answer_for_too_few_is_no_answer_and_each_is_looked_at(tmp_path: Path) -> None:
+    changes = newcomers(3)
+    target = new_target(tmp_path, Habits)
+    assert isinstance(target, Habits)
+    target.short = True
+    results = carry_out_many(target, changes)
+    assert [one.outcome.status for one in results] == ["confirmed"] * 3
+    assert target.puts == 3, "what had happened was sent again"
+
+
+@pytest.mark.parametrize(
+    ("blind", "reason", "down"),
+    [
+        (Unavailable("silence"), "not seen afterwards: silence", True),
+        (RuntimeError("x"), "unseen", False),
+    ],
+)
+def test_many_without_an_answer_that_cannot_be_seen_are_unknown(
+    tmp_path: Path, blind: Exception, reason: str, down: bool
+) -> None:
+    target = new_target(tmp_path, Habits)
+    assert isinstance(target, Habits)
+    target.short, target.unseen = True, blind
+    results = carry_out_many(target, newcomers(2))
+    assert {(one.outcome.status, one.outcome.reason) for one in results} == {("unknown", reason)}
+    assert {one.down for one in results} == {down}
+
+
+def test_one_who_cannot_be_looked_at_does_not_keep_the_others_from_going_together(
+    tmp_path: Path,
+) -> None:
+    target = new_target(tmp_path, Habits)
+    assert isinstance(target, Habits)
+    target.unseen, target.unseen_from = Refused("no"), 2
+    results = carry_out_many(target, newcomers(3), LOOKING)
+    assert [one.outcome.status for one in results] == ["confirmed"] * 3
+    assert {one.key for one in target.read()} == {"n0", "n1", "n2"}
+
+
+# ── the line of one system ──────────────────────────────────────────────────────────────
+
+
+def work_of(changes: Sequence[tuple[Change, pl.DataFrame]]) -> list[Work]:
+    return [
+        Work(target="hall", person_id=items["person_id"][0], change=change, items=items)
+        for change, items in changes
+    ]
+
+
+def test_a_system_that_falls_silent_is_sent_nothing_of_what_comes_after(
+    state: State, tmp_path: Path
+) -> None:
+    calls: list[str] = []
+
+    class Silent(LocalTarget):
+        capabilities = replace(LocalTarget.capabilities, lanes=1)
+
+        def read_one(self, key: str) -> Cardholder | None:
+            calls.append(key)
+            raise Unavailable("silence")
+
+    queue = work_of(newcomers(150))
+    done = carry_out(1, queue, lambda _: new_target(tmp_path, Silent), state, lambda: NOW)["hall"]
+    assert (done.down, done.written, done.unsent) == (True, 0, 150 - 64)
+    assert len(set(calls)) == 3, "it was asked on after three silences"
+
+
+def test_a_state_that_cannot_be_written_ends_the_run_and_not_only_one_line(
+    state: State, tmp_path: Path
+) -> None:
+    def broken(_: str) -> Target:
+        raise IntegrityError("the state is damaged")
+
+    with pytest.raises(IntegrityError):
+        carry_out(1, work_of(newcomers(1)), broken, state, lambda: NOW)
+
+
+def test_an_order_that_cannot_be_carried_out_at_once_is_told_as_unknown(
+    state: State, tmp_path: Path
+) -> None:
+    class Ordered(LocalTarget):
+        def put(self, change: Change) -> Outcome:
+            done = super().put(change)
+            state.orders.revoke("id-0", "lost his keys", "Örjan", NOW)
+            return done
+
+    def close_again(target: str, person_id: str) -> str:
+        return f"{person_id} is not closed in {target}"
+
+    done: Done = carry_out(
+        1, work_of(newcomers(1)), lambda _: new_target(tmp_path, Ordered), state, lambda: NOW,
+        close_again=close_again,
+    )["hall"]  # fmt: skip
+    assert (done.confirmed, done.unknown) == (1, 1)
+    assert done.problems == [("id-0", "id-0 is not closed in hall")]
+
+
+# ── what is unknown ─────────────────────────────────────────────────────────────────────
+
+
+def intended(state: State, count: int) -> list[tuple[Change, pl.DataFrame]]:
+    """Note *count* newcomers as intended, as a run leaves them that died."""
+    changes = newcomers(count)
+    state.journal.intend(1, [("hall", row["person_id"][0], row) for _, row in changes], NOW)
+    return changes
+
+
+class Counting(LocalTarget):
+    """Counts how it is read; one switch gives every key twice."""
+
+    looks: int = 0
+    twice: bool = False
+    pending: bool = False
+
+    def read(self) -> Iterator[Cardholder]:
+        for one in super().read():
+            yield one
+            if Counting.twice:
+                yield one
+
+    def read_one(self, key: str) -> Cardholder | None:
+        Counting.looks += 1
+        found = super().read_one(key)
+        if found is not None and Counting.pending:
+            return replace(found, pending="since today")
+        return found
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> None:
+    Counting.looks, Counting.twice, Counting.pending = 0, False, False
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_many_unknown_are_settled_by_one_read_unless_a_key_stands_twice(
+    state: State, tmp_path: Path, twice: bool
+) -> None:
+    changes = intended(state, MANY)
+    target = new_target(tmp_path, Counting)
+    target.put_many([change for change, _ in changes[:-1]])
+    Counting.twice = twice
+    assert settle_unknown(state, lambda _: new_target(tmp_path, Counting), lambda: NOW) == {}
+    states = [one.state for who in range(MANY) for one in state.journal.of_person(f"id-{who}")]
+    assert (states.count("confirmed"), states.count("refused")) == (MANY - 1, 1)
+    assert Counting.looks == (MANY if twice else 0)
+
+
+def test_what_is_found_waiting_for_an_answer_counts_as_submitted(
+    state: State, tmp_path: Path
+) -> None:
+    [(change, _)] = intended(state, 1)
+    new_target(tmp_path, Counting).put(change)
+    Counting.pending = True
+    settle_unknown(state, lambda _: new_target(tmp_path, Counting), lambda: NOW)
+    [operation] = state.journal.submitted()
+    assert operation.reason == "seen afterwards, not answered yet"
+    told = len(of_person(state.engine, "id-0"))
+    settle_unknown(state, lambda _: new_target(tmp_path, Counting), lambda: NOW)
+    assert len(of_person(state.engine, "id-0")) == told, "the same was written down again"
+
+
+def test_a_system_that_shows_at_once_is_sent_all_that_is_planned(
+    state: State, tmp_path: Path
+) -> None:
+    [(_, items)] = intended(state, 1)
+    assert not_sent_again(state, "hall", items, 0, NOW).equals(items)
+    assert not_sent_again(state, "hall", items, 60, NOW).is_empty()
+    nothing = items.clear()
+    assert not_sent_again(state, "hall", nothing, 60, NOW).is_empty()
