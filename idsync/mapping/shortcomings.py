@@ -121,8 +121,6 @@ def _shortcomings(case: Case, rule: Rule, row: int) -> Iterator[str]:
 def _unmet(case: Case, rule: Rule, condition: Condition, row: int) -> Iterator[str]:
     """Yield the smallest parts of *condition* that are not true for the employment."""
     truth = case.truth(condition, row)
-    if truth:
-        return
     if isinstance(condition, All):
         for part in condition.parts:
             if case.truth(part, row) is truth:  # an unknown part matters only where none is false

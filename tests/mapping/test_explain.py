@@ -256,6 +256,46 @@ def test_no_name_of_a_person_appears() -> None:
         assert not [value for value in secret.values() if value in text]
 
 
+HIDDEN = Person(id="p1", protection="secrecy_marking")
+
+
+@pytest.mark.parametrize(
+    ("when", "said"),
+    [
+        ({"unit_under": "Vård"}, "another unit, which is not shown"),
+        ({"not": {"member_of": ["skyddat"]}}, "membership in one that is not shown"),
+    ],
+)
+def test_where_a_protected_person_works_is_not_told_by_what_is_missing(
+    when: dict[str, Any], said: str
+) -> None:
+    group = Membership(person_id="p1", role="skyddat")
+    [missing] = why_not(HIDDEN, job(), group, when=when)
+    assert said in missing
+    assert "Ängen" not in missing
+    assert "has membership in skyddat" not in missing
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        {"leave_from": begin("2026-05-20")},  # not long enough yet
+        {"leave_from": begin("2025-01-01"), "leave_to": end("2026-02-01")},
+        {"leave_from": begin("2026-05-01"), "leave_to": end("2026-05-10")},  # too short to matter
+    ],
+)
+def test_a_leave_that_suspends_nothing_now_is_not_named_among_what_is_missing(
+    leave: dict[str, Any],
+) -> None:
+    [missing] = why_not(job(**leave), suspend_after_days=30, requires=("brand",))
+    assert "brand" in missing
+    assert "leave" not in missing
+
+
+def test_without_a_question_who_has_no_employment_is_told_just_that() -> None:
+    assert told(Person(id="p1"), asked=False).sentences == ("There is no employment.",)
+
+
 # ── it cannot disagree ──────────────────────────────────────────────────────────────────
 
 

@@ -195,6 +195,28 @@ def test_two_records_of_one_key_are_planned_where_nothing_is_released() -> None:
     assert ("n1", "grant", "ENTRÉ", False, True) in brief(city.plan().items)
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_two_records_of_one_key_always_the_same_one_is_looked_at(turned: bool) -> None:
+    twins = [holder(1), holder(1, native_id="x2", mail="b@exempel.se")]
+    city = City(
+        persons=[person(1, mail="c@exempel.se")], jobs=[job(1)], links=links(1),
+        holders=twins[::-1] if turned else twins,
+    )  # fmt: skip
+    changed = city.plan().items.filter(part="attribute").select("ref", "value_before")
+    assert changed.rows() == [("mail", "a1@exempel.se")]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_two_records_of_one_key_the_active_one_is_suspended(turned: bool) -> None:
+    given = grant(ENTRE)
+    twins = [holder(1, given), holder(1, native_id="x2", status="suspended")]
+    city = City(
+        persons=[person(1)], jobs=[job(1)], holders=twins[::-1] if turned else twins,
+        links=links(1), revoked=["id-1"],
+    )  # fmt: skip
+    assert suspended(city.plan().items) == ["n1"]
+
+
 def test_every_key_that_was_ever_linked_is_its_persons() -> None:
     two = pl.concat(
         [links(9).with_columns(key=pl.lit("n1")), links(9).with_columns(key=pl.lit("n2"))]
