@@ -11,7 +11,7 @@ from uuid import UUID, uuid5
 
 import polars as pl
 
-from idsync.mapping.following import followed, kept_apart
+from idsync.mapping.following import NOBODY, followed, kept_apart, set_aside_in_place_of
 from idsync.model import (
     Employment,
     IdentityLink,
@@ -84,11 +84,13 @@ def correlate(
     persons_before: pl.DataFrame,
     instance: UUID,
     now: datetime,
+    away: pl.DataFrame = NOBODY,
 ) -> People:
     """Return the people behind the records of all sources.
 
     *links* ties keys of earlier reads to persons, *persons_before* is who they were (`faces`),
-    *instance* is the namespace of new ids: the same record always gets the same id.
+    *instance* is the namespace of new ids: the same record always gets the same id. *away*
+    (see AWAY) are records that are believed although a complete read has missed them.
     """
     records = _records(reads)
     records = _components(records, matching.keys)
@@ -97,6 +99,7 @@ def correlate(
     records = _identify(records, matching.fingerprint, instance, anchors)
     how = {"keys": matching.keys, "fingerprint": matching.fingerprint}
     records = kept_apart(followed(records, **how), persons_before, anchors=anchors, **how)
+    records = set_aside_in_place_of(records, away)
     accepted = records.filter(pl.col("reason").is_null())
     owners = accepted.select("source", "key", person_id="id").unique()
     persons, disagreements = _merge(accepted, matching, list(reads), persons_before)

@@ -10,6 +10,10 @@ from collections.abc import Sequence
 
 import polars as pl
 
+AWAY = pl.Schema({"source": pl.String(), "key": pl.String()})
+NOBODY = pl.DataFrame(schema=AWAY)
+IN_PLACE_OF = "new, with the number of somebody who is missing: it waits until that is settled"
+
 
 def followed(
     records: pl.DataFrame, *, keys: Sequence[str], fingerprint: Sequence[str]
@@ -72,6 +76,26 @@ def kept_apart(
     return records.with_columns(
         reason=pl.when(apart).then(pl.lit("unmatched")).otherwise("reason"),
         id=pl.when(~apart).then("id"),
+    )
+
+
+def set_aside_in_place_of(records: pl.DataFrame, away: pl.DataFrame) -> pl.DataFrame:
+    """Return *records* with new ones set aside that share a number with somebody missing.
+
+    *away*: source and key of records that a complete read has missed, and that are believed
+    until more have. Such a person may have left, and the number may be another's by now:
+    a record that was never seen before must not become theirs meanwhile.
+    """
+    missing = records.filter(pl.col("linked").is_not_null()).join(
+        away, on=["source", "key"], how="semi"
+    )
+    if missing.is_empty():
+        return records
+    new = pl.col("reason").is_null() & pl.col("linked").is_null()
+    waits = new & pl.col("label").is_in(missing["label"].implode())
+    return records.with_columns(
+        reason=pl.when(waits).then(pl.lit(IN_PLACE_OF)).otherwise("reason"),
+        id=pl.when(~waits).then("id"),
     )
 
 

@@ -15,6 +15,7 @@ import polars as pl
 
 from idsync.config import Config
 from idsync.mapping.absence import owner, without
+from idsync.mapping.following import NOBODY
 from idsync.model import Kind
 from idsync.plan.brake import ABSENT, HeldPart
 from idsync.plan.document import Plan
@@ -70,6 +71,16 @@ def absent_people(believed: Mapping[str, Believed], links: pl.DataFrame) -> pl.S
     named = pl.concat([pl.DataFrame(schema=KEY), *keys]).unique()
     known = links.select(source="system", key="value", person_id="person_id")
     return known.join(named, on=["source", "key"], how="semi")["person_id"].unique().sort()
+
+
+def away_of(absent: Mapping[str, Mapping[Kind, pl.DataFrame]]) -> pl.DataFrame:
+    """Return AWAY: the records of people that some complete read has missed. *absent*: by source"""
+    rows = [
+        kinds["persons"].filter(pl.col("missed") > 0).select(pl.lit(name).alias("source"), "key")
+        for name, kinds in absent.items()
+        if "persons" in kinds
+    ]
+    return pl.concat([NOBODY, *rows])
 
 
 def their_rest(

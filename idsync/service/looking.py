@@ -12,6 +12,7 @@ import polars as pl
 
 from idsync.config import Config
 from idsync.mapping.correlate import People, Reads, correlate
+from idsync.mapping.following import NOBODY
 from idsync.mapping.rules import Desired
 from idsync.model import IdentityLink, Person, schema
 from idsync.plan.document import Plan
@@ -20,6 +21,7 @@ from idsync.plan.holdings import Holdings
 from idsync.service.absences import (
     Believed,
     absent_people,
+    away_of,
     believed_of,
     few_holdings,
     let_go,
@@ -159,11 +161,16 @@ def _plans_without(
 
 
 def _correlated(
-    config: Config, state: State, believed: Reads, away: _Away, now: datetime
+    config: Config,
+    state: State,
+    believed: Reads,
+    away: _Away,
+    now: datetime,
+    still: pl.DataFrame = NOBODY,
 ) -> People:
     people = correlate(
         believed, matching_of(config),
-        links=away.links, persons_before=away.faces, instance=state.instance, now=now,
+        links=away.links, persons_before=away.faces, instance=state.instance, now=now, away=still,
     )  # fmt: skip
     return dataclasses.replace(
         people,
@@ -179,6 +186,6 @@ def _released(
         return None
     believed = without_absent(away.believed, away.links, ids)
     tables = {name: one.tables for name, one in believed.items()}
-    return Released(
-        believed=believed, people=_correlated(config, state, cast(Reads, tables), away, now)
-    )
+    still = away_of({name: one.absent for name, one in believed.items()})
+    people = _correlated(config, state, cast(Reads, tables), away, now, still)
+    return Released(believed=believed, people=people)

@@ -30,6 +30,7 @@ from idsync.plan.given import Orders, Target, TargetPlan
 from idsync.plan.holdings import Holdings
 from idsync.plan.items import LEDGER, OWNED
 from idsync.plan.target import plan_target, reasoned
+from idsync.service.absences import away_of
 from idsync.service.braking import NOBODY, held_back
 from idsync.service.reading import Progress, SourceRead
 from idsync.store import State
@@ -77,6 +78,7 @@ def whoever(config: Config, state: State, reads: Mapping[str, SourceRead], now: 
         persons_before=state.frames.load("face", schema(Person)),
         instance=state.instance,
         now=now,
+        away=away_of({name: read.absent for name, read in reads.items()}),
     )
     return dataclasses.replace(
         people,

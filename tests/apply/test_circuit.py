@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -42,6 +43,7 @@ def _fresh() -> None:
     Silent.down, Silent.asked = True, 0
 
 
+@cache
 def work_for(people: int) -> list[Work]:
     city = City(persons=[person(i) for i in range(people)], jobs=[job(i) for i in range(people)])
     return [

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from idsync.mapping.correlate import ATTRIBUTES, Matching, People, correlate, empty_people
+from idsync.mapping.following import AWAY
 from idsync.model import Employment, IdentityLink, Kind, Membership, Person, schema
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -56,6 +57,7 @@ class Reading:
     before: People = field(default_factory=empty_people)
     turned: bool = False
     now: datetime = NOW
+    away: tuple[tuple[str, str], ...] = ()
 
     def people(self) -> People:
         jobs = [{"key": f"j{one['key']}", "person_key": one["key"]} for one in self.hr]
@@ -76,6 +78,7 @@ class Reading:
         return correlate(
             reads, self.matching, links=self.before.links, persons_before=self.before.faces,
             instance=INSTANCE, now=self.now,
+            away=pl.DataFrame(list(self.away), schema=AWAY, orient="row"),
         )  # fmt: skip
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from idsync.mapping.correlate import People, empty_people
-from tests.mapping.test_correlate import Reading, Row, ids, record
+from idsync.mapping.following import IN_PLACE_OF
+from tests.mapping.test_correlate import Reading, Row, ids, reasons, record
 
 OLD = [{"key": "g-1", "employee_number": "n1"}]
 
@@ -55,3 +58,43 @@ def test_whoever_has_left_is_not_brought_back_by_a_group() -> None:
     after = read([record("2")], OLD, before)
     assert set(ids(after)) == {"n2"}
     assert after.memberships.is_empty()
+
+
+# ── while somebody is missing ───────────────────────────────────────────────────────────
+
+ACCOUNT = {"key": "d1", "employee_number": "n1", "mail": "a@exempel.se"}
+ANOTHER = {"key": "d9", "employee_number": "n1", "mail": "b@exempel.se"}
+
+
+def missing(hr: list[Row], directory: list[Row], before: People, **more: Any) -> People:
+    """Read while HR's record 1 is believed although it did not come."""
+    return Reading(hr=hr, directory=directory, before=before, away=(("hr", "1"),), **more).people()
+
+
+@pytest.mark.case("S7")
+def test_a_new_account_with_the_number_of_somebody_missing_is_not_theirs() -> None:
+    before = Reading(hr=[record("1")], directory=[ACCOUNT]).people()
+    during = missing([record("1")], [ANOTHER], before)
+    assert reasons(during) == {("d9", IN_PLACE_OF, None)}
+    assert "d9" not in during.links["value"]
+    assert ids(during) == ids(before), "who is missing stays meanwhile"
+    assert during.persons["mail"].to_list() == [None], "the newcomer's address is not theirs"
+
+    newcomer = record("2", employee_number="n1", birth_date="1990-02-02")
+    after = Reading(hr=[newcomer], directory=[ANOTHER], before=during).people()
+    assert ids(after)["n1"] != ids(before)["n1"]
+    assert after.persons["mail"].to_list() == ["b@exempel.se"]
+
+
+def test_an_account_that_was_known_stays_theirs_while_they_are_missing() -> None:
+    before = Reading(hr=[record("1")], directory=[ACCOUNT]).people()
+    during = missing([record("1"), record("2")], [ACCOUNT], before)
+    assert reasons(during) == set()
+    assert set(ids(during)) == {"n1", "n2"}, "a newcomer with a number of their own is nobody else"
+
+
+def test_a_new_account_is_theirs_when_they_are_back() -> None:
+    before = Reading(hr=[record("1")], directory=[ACCOUNT]).people()
+    during = missing([record("1")], [ANOTHER], before)
+    after = Reading(hr=[record("1")], directory=[ANOTHER], before=during).people()
+    assert (reasons(after), ids(after)) == (set(), ids(before))

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from idsync.model import Cardholder, Grant, Reason
@@ -107,6 +107,7 @@ steps = st.lists(st.tuples(jobs, st.none() | hands), min_size=1, max_size=4)
 
 
 @pytest.mark.case("P13", "P14")
+@settings(max_examples=40)
 @given(steps, st.sampled_from([HALL, ONE]))
 def test_a_right_stays_exactly_as_long_as_a_reason_does(steps: list[Any], target: Target) -> None:
     city = City(persons=[person(1)], holders=[holder(1)], links=links(1), target=target)
