@@ -103,7 +103,7 @@ class Feeds:
                  "family_name": h.family, "birth_date": h.born, "protection": h.mark}
                 for h in people
             ],
-            "employments": [_employment(job) for job in jobs],
+            "employments": [_employment(job, self.today) for job in jobs],
         }  # fmt: skip
 
     def _known(self, letter: str) -> Rows:
@@ -189,10 +189,11 @@ def _twice(said: Said, _: Kind, __: list[Said], chance: Random) -> Said:
 CHANGED = {"half": _half, "empty": _empty, "old": _old, "wiped": _wiped, "twice": _twice}
 
 
-def _employment(job: Job) -> dict[str, Any]:
+def _employment(job: Job, today: date) -> dict[str, Any]:
+    is_open = job.open_until is not None and today <= job.open_until
     return {
         "uid": job.uid, "key": job.key, "person_key": f"p{job.uid}", "unit": job.unit,
-        "kind": job.kind, "valid_from": day_start(job.begins, ZONE),
+        "kind": None if is_open else job.kind, "valid_from": day_start(job.begins, ZONE),
         "valid_to": day_end(job.ends, ZONE) if job.ends else None,
         "leave_from": day_start(job.away[0], ZONE) if job.away else None,
         "leave_to": day_end(job.away[1], ZONE) if job.away else None,

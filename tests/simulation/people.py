@@ -58,6 +58,7 @@ class Job:
     begins: date
     ends: date | None = None
     away: tuple[date, date] | None = None
+    open_until: date | None = None  # HR has not decided what kind it is
     in_file: bool = True
 
 
@@ -164,6 +165,10 @@ class Town:
         if job := self._some(chance, today):
             self._employ(chance, self.humans[job.uid], today)
 
+    def _open_kind(self, chance: Random, today: date) -> None:
+        if job := self._some(chance, today):
+            job.open_until = today + timedelta(days=chance.randint(2, 9))
+
     def _move(self, chance: Random, today: date) -> None:
         if job := self._some(chance, today):
             job.unit = chance.choice(UNITS)
@@ -209,5 +214,5 @@ class Town:
 
 HAPPENINGS = (
     "hire", "hire_ahead", "end", "end_by_absence", "mass_end", "correct", "leave", "second_job",
-    "move", "training", "group", "renumber", "reuse", "marked", "rehire",
+    "move", "open_kind", "training", "group", "renumber", "reuse", "marked", "rehire",
 )  # fmt: skip
