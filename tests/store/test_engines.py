@@ -247,6 +247,25 @@ def test_a_schema_that_is_no_text_is_damage(file: Path, opened: State) -> None:
             open_state(f"sqlite:///{file}", create=create)
 
 
+def test_a_head_that_no_sqlite_wrote_is_damage(file: Path) -> None:
+    open_state(f"sqlite:///{file}").close()
+    bare(file).close()
+    sound = file.read_bytes()
+    assert sound[44:48] == b"\0\0\0\4"  # the format of the schema, of which there are four
+    file.write_bytes(sound[:47] + b"\x09" + sound[48:])
+    with pytest.raises(IntegrityError, match="the state is damaged"):
+        open_state(f"sqlite:///{file}")
+
+
+def test_a_table_that_has_lost_a_column_is_damage(file: Path, opened: State) -> None:
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("ALTER TABLE run DROP COLUMN command")
+    with pytest.raises(IntegrityError, match="the state is damaged"):  # as it is written,
+        opened.begin_run("sync", NOW)
+    with pytest.raises(IntegrityError, match="the state is damaged"):  # and as it is read
+        opened.runs()
+
+
 # ── what nobody knows ───────────────────────────────────────────────────────────────────
 
 
