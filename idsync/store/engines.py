@@ -51,7 +51,7 @@ def file_engine(file: Path) -> Engine:
 
     ways = {"timeout": 30, "factory": Connected}
     url = URL.create("sqlite", database=str(file))  # as it is: in an address, "?" ends a path
-    engine = _with_manners(create_engine(url, connect_args=ways))
+    engine = _with_manners(create_engine(url, hide_parameters=True, connect_args=ways))
 
     @event.listens_for(engine, "handle_error")
     def in_our_words(context: ExceptionContext) -> None:
@@ -72,7 +72,9 @@ def file_engine(file: Path) -> Engine:
 def memory_engine() -> Engine:
     """Return the engine for a state that is gone when it is closed."""
     ways = {"check_same_thread": False}
-    return _with_manners(create_engine("sqlite://", poolclass=StaticPool, connect_args=ways))
+    return _with_manners(
+        create_engine("sqlite://", poolclass=StaticPool, hide_parameters=True, connect_args=ways)
+    )
 
 
 def alone(connection: Connection, what: int) -> None:

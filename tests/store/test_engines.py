@@ -282,6 +282,16 @@ def test_a_state_that_cannot_be_opened_for_a_reason_nobody_knows_is_left(file: P
     open_state(url).close()
 
 
+def test_what_it_is_told_stands_in_no_error(file: Path) -> None:
+    for create in (True, False):  # in a file, and in memory
+        state = open_state(f"sqlite:///{file if create else 'nowhere'}", create=create)
+        limit(state, 3000)
+        with pytest.raises(DBAPIError, match="too big") as caught:
+            state.orders.revoke("id-1", "Hemligt skäl" * 300, "hr", NOW)
+        assert "Hemligt" not in str(caught.value)
+        state.close()
+
+
 def test_an_event_that_the_state_does_not_take_is_to_be_sent_again(opened: State) -> None:
     limit(opened, 3000)
     event = Told(issuer="hr", id="m1", digest="d", kind="person.ended", person="p" * 4000)
