@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pwd
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -274,6 +275,21 @@ def test_a_server_elsewhere_is_known_by_its_certificate(
 ) -> None:
     with pytest.raises(ConfigError, match="not trusted"):
         open_state(f"{postgres_database.url(host=OTHER_ADDRESS)}{said}")
+
+
+def test_who_has_no_home_knows_a_server_elsewhere_by_the_authorities_of_the_machine(
+    postgres_database: Database, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(_: int) -> None:
+        raise KeyError("getpwuid(): uid not found")
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", nobody)  # as in a container, by a number alone
+    with pytest.raises(RuntimeError):
+        Path.home()
+    with pytest.raises(ConfigError, match="not trusted"):
+        open_state(postgres_database.url(host=OTHER_ADDRESS))
+    open_state(postgres_url).close()
 
 
 def test_less_than_a_certificate_is_asked_only_where_it_is_said(
