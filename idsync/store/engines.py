@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, select
-from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.pool import StaticPool
 
 from idsync.errors import ConfigError, DiskFailed
@@ -18,6 +18,9 @@ from idsync.store.sqlite import refuse_shared, told
 LOCKS = 0x1D5
 """Any number, the same in every process: idsync's own among the advisory locks."""
 MAKING, REVOKING = 1, 2
+
+MOUNTS = Path("/proc/self/mountinfo")
+"""Where Linux tells which disk a folder stands on; other systems have no such file."""
 
 LEFT_OPEN: list[sqlite3.Connection] = []
 """Connections to a disk that has failed: they are left as they are until the process ends."""
@@ -32,9 +35,8 @@ def file_engine(file: Path) -> Engine:
     Raises:
         ConfigError: the file cannot be made, or stands on a network share.
     """
-    mounts = Path("/proc/self/mountinfo")
-    if mounts.exists():
-        refuse_shared(file.resolve(), mounts.read_text(encoding="utf-8"))
+    if MOUNTS.exists():
+        refuse_shared(file.resolve(), MOUNTS.read_text(encoding="utf-8"))
     if not file.exists():
         _make_private(file)
     failed: list[DiskFailed] = []
@@ -48,7 +50,8 @@ def file_engine(file: Path) -> Engine:
                 super().close()
 
     ways = {"timeout": 30, "factory": Connected}
-    engine = _with_manners(create_engine(f"sqlite:///{file}", connect_args=ways))
+    url = URL.create("sqlite", database=str(file))  # as it is: in an address, "?" ends a path
+    engine = _with_manners(create_engine(url, hide_parameters=True, connect_args=ways))
 
     @event.listens_for(engine, "handle_error")
     def in_our_words(context: ExceptionContext) -> None:
@@ -68,8 +71,9 @@ def file_engine(file: Path) -> Engine:
 
 def memory_engine() -> Engine:
     """Return the engine for a state that is gone when it is closed."""
+    ways = {"check_same_thread": False}
     return _with_manners(
-        create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+        create_engine("sqlite://", poolclass=StaticPool, hide_parameters=True, connect_args=ways)
     )
 
 
@@ -93,8 +97,12 @@ def _make_private(file: Path) -> None:
         ) from None
 
 
-def _begin_a_log(connection: sqlite3.Connection) -> None:
-    """Turn write-ahead logging on; of those that begin at once, SQLite lets only one do it."""
+def begin_a_log(connection: sqlite3.Connection) -> None:
+    """Turn write-ahead logging on; of those that begin at once, SQLite lets only one do it.
+
+    Raises:
+        ConfigError: where the file stands, no two processes can share memory.
+    """
     until = time.monotonic() + 30
     while True:
         try:
@@ -122,7 +130,7 @@ def _with_manners(engine: Engine) -> Engine:
     def settings(connection: Any, _: object) -> None:  # noqa: ANN401 - SQLAlchemy's own type
         connection.isolation_level = None
         connection.execute("PRAGMA busy_timeout = 30000")
-        _begin_a_log(connection)
+        begin_a_log(connection)
         connection.execute("PRAGMA synchronous = FULL")
 
     @event.listens_for(engine, "begin")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO
 
 from sqlalchemy import Connection, Engine, insert, select, update
 
@@ -62,21 +63,23 @@ def _file_lock(file: Path) -> Iterator[bool]:
             "no run can be kept out: the folder of [idsync] state may not be written"
         ) from None
     with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        except OSError:
-            raise _no_locks() from None
-        with file.open("a") as probe:
-            try:
-                fcntl.flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                pass
-            else:
-                raise _no_locks()
-        yield True
+        mine = _taken(handle)
+        if mine:
+            with file.open("a") as probe:
+                if _taken(probe):
+                    raise _no_locks()
+        yield mine
+
+
+def _taken(handle: TextIO) -> bool:
+    """Lock what is open as *handle*; False where another has the lock."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        raise _no_locks() from None
+    return True
 
 
 def _no_locks() -> ConfigError:

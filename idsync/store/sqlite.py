@@ -60,6 +60,11 @@ MEANINGS: dict[int, tuple[type[IdsyncError], str]] = {
 }  # fmt: skip
 """By extended code where it stands here, else by primary code."""
 
+DAMAGED = (
+    "no such", "has no column", "Could not decode", "malformed", "unsupported file format",
+)  # fmt: skip
+"""Words on a head, a schema or a text that was sound when it was written, whatever the code."""
+
 
 def told(error: BaseException | None, file: Path) -> IdsyncError | None:
     """Return SQLite's *error* in idsync's words; None for a fault of idsync's own.
@@ -75,8 +80,8 @@ def told(error: BaseException | None, file: Path) -> IdsyncError | None:
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE):
         return NoRoom(str(NO_ROOM))
     words = str(error.orig)
-    if "no such" in words or "Could not decode" in words or "malformed" in words:
-        code = sqlite3.SQLITE_CORRUPT  # a schema or a text that was sound when it was written
+    if any(part in words for part in DAMAGED):
+        code = sqlite3.SQLITE_CORRUPT
     found = MEANINGS.get(code or 0) or MEANINGS.get((code or 0) & 0xFF)
     if found is None:
         return None

@@ -141,3 +141,13 @@ def test_the_operations_on_a_person_are_found_oldest_first(state: State) -> None
     done(state, adds(), adds("KÖK", key="n2"), takes())
     assert [one.items["ref"][0] for one in state.journal.of_person("id-1")] == ["ENTRÉ", "ENTRÉ"]
     assert state.journal.of_person("id-9") == []
+
+
+def test_the_states_of_operations_are_told_by_their_numbers(state: State) -> None:
+    first, second, third = intend(state, adds(), adds("KÖK"), adds(key="n2"))
+    settle(state, first, "confirmed")
+    settle(state, second, "refused")
+    assert sorted(state.journal.states([third, first])) == ["confirmed", "intent"]
+    assert state.journal.states({second}) == ["refused"]
+    assert state.journal.states([third + 1]) == []
+    assert state.journal.states([]) == []

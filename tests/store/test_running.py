@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,6 +18,7 @@ from idsync.errors import ConfigError, Unavailable
 from idsync.model import Change, Outcome
 from idsync.plan.document import ordered_changes
 from idsync.store import State, open_state
+from idsync.store.engines import LOCKS
 from idsync.store.sqlite import refuse_shared
 from idsync.targets.local import LocalTarget
 from tests.plan.examples import City, job, person
@@ -75,6 +79,57 @@ def test_a_lock_that_holds_nobody_out_is_no_lock(
     monkeypatch.setattr("fcntl.flock", lambda *_: None)  # as a share that only says yes
     with pytest.raises(ConfigError, match="no lock holds"), state.run_lock():
         pytest.fail("a run without a lock")
+    state.close()
+
+
+def test_where_no_lock_can_be_had_no_run_begins(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    state = open_state(f"sqlite:///{file}")
+    with monkeypatch.context() as patch:
+        patch.setattr("fcntl.flock", refuses)  # as a share whose lock service is away
+        with pytest.raises(ConfigError, match="no lock holds"), state.run_lock():
+            pytest.fail("a run without a lock")
+    with state.run_lock():
+        assert intend(state, adds())
+    state.close()
+
+
+def test_where_the_lock_cannot_be_made_no_run_begins(file: Path) -> None:
+    state = open_state(f"sqlite:///{file}")
+    file.with_name(file.name + ".lock").mkdir()
+    with pytest.raises(ConfigError, match="no run can be kept out"), state.run_lock():
+        pytest.fail("a run without a lock")
+    state.close()
+
+
+def test_a_lock_that_somebody_holds_who_has_told_no_name_keeps_runs_out(file: Path) -> None:
+    state = open_state(f"sqlite:///{file}")
+    with file.with_name(file.name + ".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(Unavailable, match="on this state: wait for"), state.run_lock():
+            pytest.fail("two runs at once")
+    with state.run_lock():
+        other = open_state(f"sqlite:///{file}")
+        named = rf"on this state \(process {os.getpid()} on .*, since 20.* UTC\): wait for"
+        with pytest.raises(Unavailable, match=named), other.run_lock():
+            pytest.fail("two runs at once")
+        other.close()
+    state.close()
+
+
+@pytest.mark.postgres
+def test_a_lock_of_postgresql_that_somebody_holds_who_has_told_no_name_keeps_runs_out(
+    postgres_database: Database, postgres_url: str
+) -> None:
+    state = open_state(postgres_url)
+    with postgres_database.connect() as session:
+        session.execute(f"SELECT pg_advisory_lock({LOCKS})".encode())
+        with pytest.raises(Unavailable, match="on this state: wait for"), state.run_lock():
+            pytest.fail("two runs at once")
     state.close()
 
 
