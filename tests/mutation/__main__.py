@@ -1,7 +1,8 @@
 """`python -m tests.mutation plan store apply --minutes 30`: how many planted faults are found.
 
-Every mutant runs in a process of its own, forked before idsync is imported, first on the
-tests beside its file, then on those of its room; what survives is tried on the whole job.
+First the tests of each room run once without a fault: they have to pass, and it is noted which
+functions each runs. Then every mutant runs in a process of its own, forked before idsync is
+imported, on the tests of its room that run its function.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from tests.mutation.choosing import Chosen, Learner, Only, folders_of, options_for
 from tests.mutation.mutants import ROOT, Mutant, made
 
 PATIENCE_S = 240.0
@@ -38,9 +42,9 @@ def main() -> int:
         copy = Path(folder) / "idsync"
         mutants = [one for one in made(copy, options.rooms) if options.only in one.name]
         random.Random(options.seed).shuffle(mutants)
+        runs = _learn(copy, options.rooms)
         ends = time.monotonic() + options.minutes * 60
-        _require_peace(copy, mutants)
-        survivors, tried = _run(copy, mutants, ends, options.side_by_side)
+        survivors, tried = _run(copy, mutants, runs, ends, options.side_by_side)
     return _told(survivors, tried, len(mutants), options.required, options.report)
 
 
@@ -58,7 +62,7 @@ def _warm_up() -> None:
 
 
 def _run(
-    copy: Path, mutants: list[Mutant], ends: float, side_by_side: int
+    copy: Path, mutants: list[Mutant], runs: dict[str, Chosen], ends: float, side_by_side: int
 ) -> tuple[list[Mutant], int]:
     waiting, running = list(reversed(mutants)), dict[int, tuple[Mutant, float]]()
     survivors: list[Mutant] = []
@@ -66,7 +70,9 @@ def _run(
     while running or (waiting and time.monotonic() < ends):
         while waiting and len(running) < side_by_side and time.monotonic() < ends:
             mutant = waiting.pop()
-            running[_forked(copy, mutant)] = (mutant, time.monotonic() + PATIENCE_S)
+            chosen = runs.get(mutant.name.rpartition("__mutmut_")[0], {})
+            process = _forked(copy, mutant.name, partial(_verdict, mutant, chosen))
+            running[process] = (mutant, time.monotonic() + PATIENCE_S)
         for process in [one for one, (_, until) in running.items() if until < time.monotonic()]:
             os.killpg(process, signal.SIGKILL)
         process, status = os.waitpid(-1, os.WNOHANG)
@@ -84,15 +90,35 @@ def _run(
     return survivors, tried
 
 
-def _require_peace(copy: Path, mutants: list[Mutant]) -> None:
-    """Stop where the tests fail without any fault: they would seem to find every one."""
-    for module in sorted({mutant.module for mutant in mutants}):
-        process = _forked(copy, Mutant(name="none", module=module, change=""))
+def _learn(copy: Path, rooms: list[str]) -> dict[str, Chosen]:
+    """Return by function the tests that run it.
+
+    Stops where the tests fail without any fault: they would seem to find every one.
+    """
+    files = {room: copy / f"{room}.runs.json" for room in rooms}
+    processes = {
+        room: _forked(copy, "stats", partial(_noted, room, file)) for room, file in files.items()
+    }
+    runs: dict[str, Chosen] = {}
+    for room, process in processes.items():
         if os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]):
-            sys.exit(f"the tests of {module} fail without a planted fault: mend that first")
+            sys.exit(f"the tests of {room} fail without a planted fault: mend that first")
+        runs |= json.loads(files[room].read_text(encoding="utf-8"))
+    print(f"{len(runs)} functions are run by tests", file=sys.stderr, flush=True)
+    return runs
 
 
-def _forked(copy: Path, mutant: Mutant) -> int:
+def _noted(room: str, file: Path) -> int:
+    import pytest
+
+    learner = Learner()
+    places = [f"tests/{folder}" for folder in folders_of(room)]
+    code = pytest.main([*options_for(f"{room}.postgres"), *places], plugins=[learner])
+    learner.write(file)
+    return int(code)
+
+
+def _forked(copy: Path, under_test: str, work: Callable[[], int]) -> int:
     process = os.fork()
     if process:
         return process
@@ -100,36 +126,24 @@ def _forked(copy: Path, mutant: Mutant) -> int:
     quiet = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(quiet, stream)
-    os.environ["MUTANT_UNDER_TEST"] = mutant.name
+    os.environ["MUTANT_UNDER_TEST"] = under_test
     os.environ["PYTHONPATH"] = os.pathsep.join([str(copy), os.environ.get("PYTHONPATH", "")])
     os.chdir(copy)
     sys.path.insert(0, str(copy))
     for name in [one for one in sys.modules if one.partition(".")[0] in ("tests", "idsync")]:
         del sys.modules[name]
-    os._exit(_verdict(copy, mutant))
+    os._exit(work())
 
 
-def _verdict(copy: Path, mutant: Mutant) -> int:
+def _verdict(mutant: Mutant, chosen: Chosen) -> int:
+    """0: nobody noticed."""
     import pytest
 
-    for chosen in _tests_for(copy, mutant):
-        code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *chosen])
-        if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
-            return 1
-    return 0
-
-
-def _tests_for(copy: Path, mutant: Mutant) -> list[list[str]]:
-    """The tests beside the file, the rest of its room, and the whole job, in this order."""
-    room, _, file = mutant.module.removeprefix("idsync.").partition(".")
-    folder = copy / "tests" / room
-    everything = sorted(str(path) for path in folder.glob("test_*.py"))
-    beside = [path for path in everything if file and Path(path).stem == f"test_{file}"]
-    rest = [path for path in everything if path not in beside]
-    whole = [
-        str(copy / "tests" / "whole" / name) for name in ("test_main_job.py", "test_safety.py")
-    ]
-    return [chosen for chosen in (beside, rest, whole) if chosen]
+    if not chosen:
+        return 0
+    files = sorted({name.partition("::")[0] for name in chosen})
+    code = pytest.main(["-x", *options_for(mutant.module), *files], plugins=[Only(chosen)])
+    return int(code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED))
 
 
 # ── telling ─────────────────────────────────────────────────────────────────────────────

@@ -1,0 +1,78 @@
+"""Which tests can find a mutant: those that run its function, the quickest first."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FOLDERS = {"store": ("store", "audit", "inbox")}
+"""Where the tests of a room stand, where not in the one folder of its name."""
+
+Chosen = Mapping[str, float]
+"""Tests by name, and how many seconds each takes."""
+
+
+def folders_of(room: str) -> tuple[str, ...]:
+    """Return the folders of tests/ whose tests are about *room*."""
+    return FOLDERS.get(room, (room,))
+
+
+def options_for(module: str) -> list[str]:
+    """Return what pytest is told of which tests to run at all."""
+    # a server for each mutant would take most of the time: only for what speaks to it
+    only = "not long" if module.endswith(".postgres") else "not long and not postgres"
+    return ["-q", "-p", "no:cacheprovider", "-m", only]
+
+
+class Learner:
+    """A plugin that notes which functions each test runs, and how long it takes."""
+
+    def __init__(self) -> None:
+        from mutmut.mutation import trampoline
+
+        self.hits: set[str] = set()
+        self.shared: dict[str, set[str]] = {}  # by file: what its fixtures run for all its tests
+        self.found: dict[str, dict[str, float]] = {}
+        self.seconds: dict[str, float] = {}
+        vars(trampoline)["record_trampoline_hit"] = lambda name, caller=None: self.hits.add(name)
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Iterator[None]:
+        before = set(self.hits)
+        yield
+        if fixturedef.scope != "function":
+            file = request.node.nodeid.partition("::")[0]
+            self.shared.setdefault(file, set()).update(self.hits - before)
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        self.hits.clear()
+        began = time.monotonic()
+        yield
+        self.seconds[item.nodeid] = time.monotonic() - began
+        for name in self.hits:
+            self.found.setdefault(name, {})[item.nodeid] = self.seconds[item.nodeid]
+
+    def write(self, file: Path) -> None:
+        """Write by function the tests that run it."""
+        for place, names in self.shared.items():
+            mine = {one: took for one, took in self.seconds.items() if one.startswith(place)}
+            for name in names:
+                self.found.setdefault(name, {}).update(mine)
+        file.write_text(json.dumps(self.found), encoding="utf-8")
+
+
+class Only:
+    """A plugin that runs the *chosen* tests alone, the quickest first."""
+
+    def __init__(self, chosen: Chosen) -> None:
+        self.chosen = chosen
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        mine = [item for item in items if item.nodeid in self.chosen]
+        items[:] = sorted(mine, key=lambda item: self.chosen[item.nodeid])
