@@ -47,7 +47,7 @@ class Checkpoints:
 
         Raises:
             ConfigError: the file cannot be written or read.
-            IntegrityError: the last line saw more than there is.
+            IntegrityError: the last line saw more than there is, or a head is damaged.
         """
         with self._opened() as handle:  # nobody else adds a line meanwhile
             last, torn = _last_line(handle)
@@ -63,9 +63,9 @@ class Checkpoints:
                 "at": self._clock().isoformat(timespec="seconds"), "key": self.key.name,
                 **stands,
             }  # fmt: skip
-            signed = signed_line(line, self.key)
-            handle.write((b"\n" if torn else b"") + signed + b"\n")
-            handle.flush()
+            left = (b"\n" if torn else b"") + signed_line(line, self.key) + b"\n"
+            while left:  # a disk that is nearly full takes a part, and refuses the next
+                left = left[handle.write(left) :]
             os.fsync(handle.fileno())
         with engine.begin() as connection:
             _remember(connection, WRITTEN + self.key.name, line["number"])
@@ -113,11 +113,18 @@ class Checkpoints:
 
 
 def standing(connection: Connection) -> dict[str, Any]:
-    """Return where the state stands: the head of each chain, its runs and its operations."""
-    heads = {
-        row.controller: [row.number, bytes(row.hash).hex()]
-        for row in connection.execute(select(audit_head).order_by(audit_head.c.controller))
-    }
+    """Return where the state stands: the head of each chain, its runs and its operations.
+
+    Raises:
+        IntegrityError: somebody put into a head what is none.
+    """
+    heads = {}
+    for row in connection.execute(select(audit_head).order_by(audit_head.c.controller)):
+        if not isinstance(row.number, int) or not isinstance(row.hash, bytes):
+            raise IntegrityError(
+                "the head of a chain of the audit is damaged: look with `idsync audit verify`"
+            )
+        heads[row.controller] = [row.number, row.hash.hex()]
     value = select(meta.c.value).where(meta.c.name == "instance")
     return {
         "instance": connection.execute(value).scalar() or "",
@@ -254,7 +261,10 @@ def _remember(connection: Connection, name: str, number: int) -> None:
 
 
 def _last_line(handle: IO[bytes]) -> tuple[bytes, bool]:
-    """Return the last line that is whole, without its end, and whether a torn one follows it."""
+    """Return the last line that is whole, without its end, and whether the file ends in a line.
+
+    A crash may have torn off no more than the end of a line: then it is whole, and counts.
+    """
     end = handle.seek(0, os.SEEK_END)
     start, tail = end, b""
     while start:
@@ -263,7 +273,7 @@ def _last_line(handle: IO[bytes]) -> tuple[bytes, bool]:
         handle.seek(start)
         tail = handle.read(step) + tail
         whole = tail.split(b"\n")
-        for text in reversed(whole[1 if start else 0 : -1]):
+        for text in reversed(whole[1 if start else 0 :]):
             if _parsed(text) is not None:
                 return text, whole[-1] != b""
     if end and not tail.strip():

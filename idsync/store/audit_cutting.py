@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, Row, delete, func, insert, select
 
 from idsync.store.audit_records import Record, canonical, facts_of
 from idsync.store.audit_signing import PublicKey, SigningKey
@@ -40,7 +40,7 @@ def cut(
     until = (audit.c.controller == controller, audit.c.number <= number)
     last = select(audit.c.hash).where(audit.c.controller == controller, audit.c.number == number)
     stored = connection.execute(last).scalar()
-    if stored is None or bytes(stored).hex() != hash_:
+    if not isinstance(stored, bytes) or stored.hex() != hash_:
         return None
     held = select(audit.c.number).where(*until, audit.c.person.in_(list(kept))).limit(1)
     if connection.execute(held).first():
@@ -82,7 +82,7 @@ def read_cuts(
     known = {key.name: key for key in keys}
     cuts = {}
     for row in connection.execute(select(audit_cut)):
-        if _is_signed(row.statement, known, row.controller, row.number, bytes(row.hash).hex()):
+        if _is_signed(row, known):
             highest = facts_of(row.statement)["operations"]
             cuts[row.controller] = (row.number, bytes(row.hash), highest)
         else:
@@ -93,16 +93,15 @@ def read_cuts(
     return cuts
 
 
-def _is_signed(
-    statement: str, known: dict[str, PublicKey], controller: str, number: int, hash_: str
-) -> bool:
+def _is_signed(row: Row[Any], known: dict[str, PublicKey]) -> bool:
     try:
-        told: dict[str, Any] = json.loads(statement)
+        told: dict[str, Any] = json.loads(row.statement)
         signature = told.pop("signature")
         key = known[told["key"]]
         says = (told["format"], told["controller"], told["last"], told["hash"])
+        stands = (FORMAT, row.controller, row.number, bytes(row.hash).hex())
         genuine = key.verifies(signature, canonical(told).encode())
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return False
-    whole = canonical(told | {"signature": signature}) == statement
-    return genuine and whole and says == (FORMAT, controller, number, hash_)
+    whole = canonical(told | {"signature": signature}) == row.statement
+    return genuine and whole and says == stands

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, Row, func, select
 
 from idsync.store.audit_keys import PersonKey, known_keys, people_of
 from idsync.store.audit_records import facts_of
+from idsync.store.audit_verifying import one_snapshot
 from idsync.store.tables import audit, audit_cut
 
 AT_ONCE = 10_000
@@ -59,7 +60,7 @@ def of_right(
     )
     found: list[Row[Any]] = []
     operations: set[int] = set()
-    with engine.connect().execution_options(reads=True) as connection:
+    with one_snapshot(engine) as connection:  # PostgreSQL streams within a transaction only
         streamed = connection.execution_options(yield_per=AT_ONCE).execute(query)
         for seen, row in enumerate(streamed, 1):
             if row.kind != "settled":

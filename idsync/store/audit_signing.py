@@ -73,12 +73,13 @@ def read_signing_key(text: str, where: str) -> SigningKey:
     Raises:
         ConfigError: it is no such key.
     """
+    from cryptography.exceptions import InternalError, UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
         key = load_pem_private_key(text.encode(), password=None)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm, InternalError):
         key = None
     if not isinstance(key, Ed25519PrivateKey):
         raise ConfigError(f"{where} holds no Ed25519 key in PEM: check [idsync] audit_key")
@@ -115,6 +116,7 @@ def read_public_keys(files: Sequence[Path]) -> list[PublicKey]:
     Raises:
         ConfigError: a file cannot be read, or has none.
     """
+    from cryptography.exceptions import InternalError, UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
@@ -123,7 +125,7 @@ def read_public_keys(files: Sequence[Path]) -> list[PublicKey]:
         try:
             blocks = PEM.findall(file.read_bytes())
             keys = [load_pem_public_key(block) for block in blocks]
-        except (OSError, ValueError):
+        except (OSError, ValueError, UnsupportedAlgorithm, InternalError):
             keys = []
         ours = [PublicKey(key) for key in keys if isinstance(key, Ed25519PublicKey)]
         if not ours:
@@ -137,6 +139,7 @@ def _make(file: Path) -> None:
 
     Raises:
         FileExistsError: there is one, perhaps made meanwhile.
+        ConfigError: it cannot be made there.
     """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import (
@@ -146,25 +149,27 @@ def _make(file: Path) -> None:
         PublicFormat,
     )
 
-    if file.exists():
-        raise FileExistsError
-    key = Ed25519PrivateKey.generate()
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     new = file.with_name(f"{file.name}.{os.getpid()}.{get_ident()}.new")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as handle:
-            handle.write(private)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.link(new, file)  # only one of several that begin at once gives it its name
-        public_half(file).write_bytes(public)
+        if file.exists():
+            raise FileExistsError
+        key = Ed25519PrivateKey.generate()
+        private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
+            with os.fdopen(os.open(new, flags, 0o600), "wb") as handle:
+                handle.write(private)
+                handle.flush()
+                os.fsync(handle.fileno())
+            os.link(new, file)  # only one of several that begin at once gives it its name
+            public_half(file).write_bytes(public)
+        finally:
+            new.unlink(missing_ok=True)  # below a file, say, that fails as well
     except FileExistsError:
         raise
     except OSError:
         raise ConfigError(
             f"the audit's key cannot be made at {file}: check [idsync] audit_key"
         ) from None
-    finally:
-        new.unlink(missing_ok=True)

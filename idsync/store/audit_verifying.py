@@ -24,6 +24,8 @@ from idsync.store.tables import audit, audit_head, journal
 
 MOST_PROBLEMS = 20
 AT_ONCE = 10_000
+NOT_OURS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+"""What is raised by facts that fit their hash, and are of another form than any that is written."""
 
 
 @dataclass(kw_only=True)
@@ -74,7 +76,7 @@ def verify_in(
     stored = connection.execute(select(audit.c.controller).distinct()).scalars()
     total = connection.execute(select(func.count()).select_from(audit)).scalar() or 0
     operations = _Operations()
-    for controller in sorted({*stored, *heads, *signed, *cuts}):
+    for controller in sorted({*stored, *heads, *signed, *cuts}, key=str):
         chain = _Chain(controller, signed.get(controller, {}), verdict, operations)
         if controller in cuts:
             number, hash_, highest = cuts[controller]
@@ -147,11 +149,17 @@ class _Chain:
             except (TypeError, AttributeError, UnicodeError):  # of another type than was written
                 sound = False
             if not sound or previous != self.hash or number != self.number + 1:
+                if not isinstance(number, int):
+                    self.verdict.found(f"{self.name}: a record has no number, but {number!r}")
+                    continue
                 self._tell(number, follows=previous == self.hash, sound=sound)
-            if sound and operation:
-                self.operations.take(kind, target, operation, facts)
-            elif sound:
-                self.operations.take_other(kind, facts)
+            try:
+                if sound and operation:
+                    self.operations.take(kind, target, operation, facts)
+                elif sound:
+                    self.operations.take_other(kind, facts)
+            except NOT_OURS:
+                self.verdict.found(f"{self.name}, record {number} tells what idsync never wrote")
             self.number, self.hash = number, stored
             if number in self.signed:
                 self._compare_signed()
@@ -170,7 +178,7 @@ class _Chain:
 
     def _compare_signed(self) -> None:
         expected = self.signed.pop(self.number, None)
-        if expected is not None and expected != self.hash.hex():
+        if expected is not None and bytes.fromhex(expected) != self.hash:
             self.verdict.found(
                 f"{self.name}, record {self.number} is another than a signed checkpoint says: "
                 "the chain was rewritten"
@@ -184,7 +192,7 @@ class _Chain:
                 f"{self.name} ends with record {self.number}, and a signed checkpoint saw "
                 f"{max(beyond)}: its tail was cut, or an older state brought back"
             )
-        if (head.number, bytes(head.hash)) != (self.number, self.hash) if head else self.number:
+        if (head.number, head.hash) != (self.number, self.hash) if head else self.number:
             self.verdict.found(f"{self.name} ends with record {self.number}, its head says another")
         self.verdict.controllers[self.controller] = self.number
 
@@ -202,7 +210,8 @@ def _judge_witness(
         last = witness.lines[-1]
         verdict.last_checkpoint = last["at"]
         heads = dict(connection.execute(select(audit_head.c.controller, audit_head.c.number)).all())
-        verdict.unsigned = sum(heads.values()) - sum(number for number, _ in last["heads"].values())
+        known = sum(number for number in heads.values() if isinstance(number, int))
+        verdict.unsigned = known - sum(number for number, _ in last["heads"].values())
         highest = connection.execute(select(func.max(journal.c.id))).scalar() or 0
         if last["operations"] > max(highest, retired_up_to(connection)):
             verdict.found(
@@ -264,7 +273,8 @@ class _Operations:
     def take_other(self, kind: str, facts: str) -> None:
         """Note what a genuine record says of many operations."""
         if kind in ("retired", "erased"):
-            self._gone += [(first, last) for first, last in facts_of(facts)["operations"]]
+            told = facts_of(facts)["operations"]
+            self._gone += [(int(first), int(last)) for first, last in told]
         elif kind == "began":
             self.forget_up_to(facts_of(facts)["operations"])
 
