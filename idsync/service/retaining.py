@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,12 +13,14 @@ import polars as pl
 from idsync.config import Config
 from idsync.errors import ConfigError
 from idsync.model import Person, schema
-from idsync.service.auditing import checkpoints_of, signing_key
+from idsync.service.auditing import checkpoints_of, public_keys, signing_key
 from idsync.service.erasing import Decision, erase_unpurged
 from idsync.service.history import LOCAL
 from idsync.store import State, Transaction
+from idsync.store.audit_checkpoints import is_genuine, parsed
 from idsync.store.audit_cutting import cut, cuts_of
 from idsync.store.audit_keys import kept as held_people
+from idsync.store.audit_signing import PublicKey
 from idsync.store.erasing import purge
 from idsync.store.retaining import Limits, let_go
 
@@ -123,7 +124,8 @@ def _audit(config: Config, state: State, held: list[str], now: datetime) -> int:
     oldest = (now - timedelta(days=limit)).isoformat()
     with state.engine.connect().execution_options(reads=True) as connection:
         done = cuts_of(connection)
-    heads = _segment(checkpoints_of(config), oldest, done)
+    known = {one.name: one for one in public_keys(config)}
+    heads = _segment(_genuine_lines(checkpoints_of(config), known, done), oldest, done)
     if not heads:
         return 0
     key = signing_key(config)
@@ -140,30 +142,42 @@ def _audit(config: Config, state: State, held: list[str], now: datetime) -> int:
     return sum(record.facts["records"] for record in told)
 
 
-def _segment(file: Path, oldest: str, done: dict[str, int]) -> dict[str, Any]:
+def _segment(
+    lines: Iterable[dict[str, Any]], oldest: str, done: Mapping[str, int]
+) -> dict[str, Any]:
     """Return the heads of the newest checkpoint before *oldest*, or of one a bite away."""
     chosen: dict[str, Any] = {}
-    for line in _lines(file):
+    for line in lines:
         if line["at"] >= oldest:
             break
-        heads = line["heads"]
-        size = sum(max(0, number - done.get(name, 0)) for name, (number, _) in heads.items())
-        if chosen and size > RECORDS:
+        if chosen and _uncut(line, done) > RECORDS:
             break
-        if size:  # one segment at least, however long it is
-            chosen = heads
+        chosen = line["heads"]  # one segment at least, however long it is
     return chosen
 
 
-def _lines(file: Path) -> Iterator[dict[str, Any]]:
+def _genuine_lines(
+    file: Path, keys: Mapping[str, PublicKey], done: Mapping[str, int]
+) -> Iterator[dict[str, Any]]:
+    """Yield the checkpoints after what is cut already that one of *keys* signed.
+
+    Whoever can write the file must not be able to let idsync cut by a line of theirs.
+    """
     try:
         with file.open("rb") as handle:
             for text in handle:
-                try:
-                    line = json.loads(text)
-                except ValueError:
-                    continue
-                if isinstance(line, dict) and "heads" in line:
+                line = parsed(text)
+                # most lines are of what is cut already: a signature takes longer to verify
+                if line and _uncut(line, done) and is_genuine(line, text.rstrip(b"\n"), keys):
                     yield line
     except OSError:
         return
+
+
+def _uncut(line: Mapping[str, Any], done: Mapping[str, int]) -> int:
+    """Return how many records up to *line* are not cut yet; 0 where a forged one tells nothing."""
+    try:
+        heads = line["heads"].items()
+        return sum(max(0, number - done.get(name, 0)) for name, (number, _) in heads)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return 0

@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -53,12 +53,14 @@ class Checkpoints:
             last, torn = _last_line(handle)
             with engine.connect().execution_options(reads=True) as connection:
                 stands = standing(connection)
+                written = written_by(connection, self.key.name)
             before = json.loads(last) if last else {}
             if all(before.get(name) == value for name, value in stands.items()):
                 return
             self._require_later(before, stands)
             line = {
-                "format": FORMAT, "number": before.get("number", 0) + 1,
+                # where the file was lost, its next line says so by its number
+                "format": FORMAT, "number": max(before.get("number", 0), written) + 1,
                 "previous": hashlib.sha256(last).hexdigest() if last else "",
                 "at": self._clock().isoformat(timespec="seconds"), "key": self.key.name,
                 **stands,
@@ -180,7 +182,7 @@ def read_checkpoints(file: Path, keys: Sequence[PublicKey]) -> Witness:
         with file.open("rb") as handle:
             for row, text in enumerate(handle, 1):
                 stripped = text.rstrip(b"\n")
-                line = _parsed(stripped)
+                line = parsed(stripped)
                 if line is None:
                     continue  # torn by a crash, or destroyed: then the next one does not follow it
                 told = f"{file.name} line {row}"
@@ -198,6 +200,19 @@ def read_checkpoints(file: Path, keys: Sequence[PublicKey]) -> Witness:
     return Witness(lines=lines, problems=problems)
 
 
+def is_genuine(line: dict[str, Any], text: bytes, keys: Mapping[str, PublicKey]) -> bool:
+    """Return whether *line*, as it stands in *text*, was signed by one of *keys* (by name)."""
+    unsigned = {name: value for name, value in line.items() if name != "signature"}
+    key = keys.get(str(line.get("key")))
+    signature = line.get("signature")
+    return (
+        key is not None
+        and isinstance(signature, str)
+        and canonical(line).encode() == text
+        and key.verifies(signature, canonical(unsigned).encode())
+    )
+
+
 FORGED = "is not signed by a key that is known here: it is forged, or --public-key is missing"
 
 
@@ -208,16 +223,7 @@ def _fault(
     before: bytes,
     earlier: dict[str, Any] | None,
 ) -> str:
-    unsigned = {name: value for name, value in line.items() if name != "signature"}
-    key = keys.get(str(line.get("key")))
-    signature = line.get("signature")
-    genuine = (
-        key is not None
-        and isinstance(signature, str)
-        and canonical(line).encode() == text
-        and key.verifies(signature, canonical(unsigned).encode())
-    )
-    if not genuine:
+    if not is_genuine(line, text, keys):
         return FORGED
     if earlier is None:
         return "" if line["number"] == 1 else "is not the first: those before it are missing"
@@ -227,7 +233,8 @@ def _fault(
     return ""
 
 
-def _parsed(text: bytes) -> dict[str, Any] | None:
+def parsed(text: bytes) -> dict[str, Any] | None:
+    """Return the checkpoint that a line of the file holds, genuine or not; None: it holds none."""
     try:
         line = json.loads(text)
         canonical(line)
@@ -274,7 +281,7 @@ def _last_line(handle: IO[bytes]) -> tuple[bytes, bool]:
         tail = handle.read(step) + tail
         whole = tail.split(b"\n")
         for text in reversed(whole[1 if start else 0 :]):
-            if _parsed(text) is not None:
+            if parsed(text) is not None:
                 return text, whole[-1] != b""
     if end and not tail.strip():
         raise IntegrityError("the checkpoints of the audit are damaged: restore the file")

@@ -11,9 +11,9 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from idsync.model import Outcome
 from idsync.store import State, open_state
-from idsync.store.audit_checkpoints import Checkpoints
+from idsync.store.audit_checkpoints import WRITTEN, Checkpoints
 from idsync.store.audit_records import Record, canonical
-from idsync.store.tables import audit, audit_head, journal
+from idsync.store.tables import audit, audit_head, journal, meta
 from tests.audit.examples import NOTHING, Site, rewrite, rows_of, site_of
 from tests.plan.examples import NOW
 from tests.store.test_journal import adds
@@ -218,6 +218,7 @@ def test_operations_of_before_the_audit_are_no_fault(state: State, site: Site) -
     def older(connection: Connection) -> None:
         for table in (audit, audit_head):
             connection.execute(table.delete())
+        connection.execute(meta.delete().where(meta.c.name.startswith(WRITTEN)))
 
     site.change(older)
     site.file.unlink()

@@ -14,6 +14,7 @@ import pytest
 
 from idsync.errors import ConfigError, IntegrityError
 from idsync.store.audit_checkpoints import (
+    WRITTEN,
     Checkpoints,
     last_checkpoint,
     read_checkpoints,
@@ -21,6 +22,7 @@ from idsync.store.audit_checkpoints import (
 )
 from idsync.store.audit_records import Record
 from idsync.store.audit_signing import signing_key_in
+from idsync.store.tables import meta
 from tests.audit.examples import Site
 from tests.plan.examples import NOW
 
@@ -135,6 +137,8 @@ def test_a_line_that_lost_nothing_but_its_end_is_whole_and_the_next_one_follows_
 def test_after_a_first_line_that_was_torn_the_next_one_is_the_first(site: Site) -> None:
     half = site.file.read_bytes()[:100]
     site.file.write_bytes(half)
+    # the machine died in the write: the state does not remember to have signed anything
+    site.change(lambda c: c.execute(meta.delete().where(meta.c.name.startswith(WRITTEN))))
     assert last_checkpoint(site.file) is None
     site.state.audit.witness()
     assert site.file.read_bytes().startswith(half + b"\n{")
@@ -200,3 +204,20 @@ def test_a_file_of_empty_lines_is_damaged_and_nothing_is_signed_in_it(site: Site
         site.state.audit.witness()
     assert site.file.read_bytes() == b"\n \n\n"
     assert [one[:35] for one in site.problems()] == ["checkpoints are missing at the end:"]
+
+
+@pytest.mark.parametrize("how", ["emptied", "destroyed", "gone"])
+def test_a_file_that_was_lost_is_told_for_good_whatever_is_signed_after_it(
+    site: Site, how: str
+) -> None:
+    site.a_bit_of_everything()
+    if how == "gone":
+        site.file.unlink()
+    else:
+        site.file.write_bytes(b"" if how == "emptied" else b"x" * 300 + b"\n")
+    for _ in range(3):
+        site.operations(1)
+        site.state.audit.witness()
+        assert any(
+            "is not the first: those before it are missing" in one for one in site.problems()
+        )

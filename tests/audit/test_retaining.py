@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Column, func, select, update
 
 from idsync.service import retaining
+from idsync.service.auditing import checkpoints_of
 from idsync.service.erasing import Decision, keep_person, release_person
 from idsync.service.history import LOCAL
 from idsync.store import State
@@ -159,6 +160,29 @@ def test_the_work_of_one_night_is_bounded(life: Life, monkeypatch: pytest.Monkey
     life.sync(days=1)
     assert 0 < first < cut_up_to(life)
     assert life.problems() == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"at": "2026-01-01T00:00:00+00:00"}, {"heads": {"": [9, "ab"]}}, {"heads": 7}, {"key": 0}],
+)
+def test_a_line_that_somebody_put_among_the_checkpoints_cuts_nothing(
+    life: Life, change: dict[str, object]
+) -> None:
+    """It is dated back, and tells the true hashes: whoever reads the database knows them."""
+    life.settings(CLASSES.replace("audit = 200", "audit = 30"))
+    for _ in range(3):
+        life.sync(days=1)
+    file = checkpoints_of(life.config)
+    lines = file.read_bytes().splitlines(keepends=True)
+    back = {"at": "2026-01-01T00:00:00+00:00", **change}
+    forged = json.dumps(json.loads(lines[-1]) | back, sort_keys=True, separators=(",", ":"))
+    file.write_bytes(b"".join([forged.encode() + b"\n", *lines]))
+    life.sync(days=1)
+    assert cut_up_to(life) == 0
+    assert any("it is forged" in one for one in life.problems())
+    life.sync(days=40)
+    assert cut_up_to(life) > 0, "the genuine ones behind it still count"
 
 
 def cut_up_to(life: Life) -> int:

@@ -9,8 +9,9 @@ Weights = dict[str, float]
 WEIGHTS: Weights = {
     # what happens to people, by the day
     "hire": 0.25, "hire_ahead": 0.08, "end": 0.12, "end_by_absence": 0.05, "leave": 0.08,
-    "second_job": 0.08, "move": 0.06, "open_kind": 0.04, "training": 0.3, "group": 0.15, "renumber": 0.02,
-    "reuse": 0.03, "marked": 0.02, "rehire": 0.06, "mass_end": 0.015, "correct": 0.04,
+    "second_job": 0.08, "move": 0.06, "open_kind": 0.04, "training": 0.3, "group": 0.15,
+    "renumber": 0.02, "reuse": 0.03, "marked": 0.02, "rehire": 0.06, "mass_end": 0.015,
+    "correct": 0.04,
     # orders, and the operator
     "revoke": 0.12, "restore": 0.15, "revoke_within": 0.06, "approve": 0.7, "apply_saved": 0.04,
     # sources
