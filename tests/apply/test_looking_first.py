@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,14 +10,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from idsync.apply import Done, Work, carry_out, settle_unknown
+from idsync.apply import Done, Work, carry_out
 from idsync.apply.one import Manner, Result, carry_out_many, carry_out_one
-from idsync.apply.settle import MANY, not_sent_again
 from idsync.errors import IntegrityError, Refused, Unavailable
 from idsync.model import Cardholder, Change, Outcome
 from idsync.plan.document import change_of, ordered_changes
 from idsync.store import State
-from idsync.store.audit_reading import of_person
 from idsync.targets import Target
 from idsync.targets.local import LocalTarget
 from tests.plan.examples import ENTRE, City, grant, holder, job, links, owned, person
@@ -33,15 +31,18 @@ OLD_MAIL = "gammal@exempel.se"
 class Habits(LocalTarget):
     """Fails in the ways of its switches, which are set on each connection."""
 
-    capabilities = replace(LocalTarget.capabilities, batch=10)
+    capabilities = replace(LocalTarget.capabilities, batch=10, wire="calls")
     unseen: Exception | None = None  # raised by every look
     unseen_from: int = 0  # looks that succeed before
     loses: bool = False  # carries everything out, and no answer comes
     lies: bool = False  # says yes and does nothing
     short: bool = False  # answers for one change less than it was sent
     puts: int = 0
+    looks: int = 0
+    together: tuple[str, ...] = ()  # whose changes came in one call
 
     def read_one(self, key: str) -> Cardholder | None:
+        self.looks += 1
         self.unseen_from -= 1
         if self.unseen is not None and self.unseen_from < 0:
             raise self.unseen
@@ -57,6 +58,7 @@ class Habits(LocalTarget):
         return done
 
     def put_many(self, changes: Sequence[Change]) -> list[Outcome]:
+        self.together += tuple(change.key for change in changes)
         outcomes = super().put_many(changes)
         return outcomes[:-1] if self.short else outcomes
 
@@ -238,7 +240,50 @@ def test_one_who_cannot_be_looked_at_does_not_keep_the_others_from_going_togethe
     target.unseen, target.unseen_from = Refused("no"), 2
     results = carry_out_many(target, newcomers(3), LOOKING)
     assert [one.outcome.status for one in results] == ["confirmed"] * 3
+    assert target.together == ("n0", "n1")
     assert {one.key for one in target.read()} == {"n0", "n1", "n2"}
+
+
+def test_only_what_finds_everything_as_planned_goes_together(tmp_path: Path) -> None:
+    target = new_target(tmp_path, Habits)
+    assert isinstance(target, Habits)
+    target.put(Change(before=None, after=holder(1, display_name="Åsa Örn", native_id=None)))
+    results = carry_out_many(target, newcomers(4), LOOKING)
+    assert target.together == ("n0", "n2", "n3")
+    assert target.looks == 4 + 1, "a look at each, and one more at who stood there already"
+    told = [(one.outcome.status, one.sent, list(one.standing["part"])) for one in results]
+    assert told[1] == ("refused", False, [])
+    assert {one[0] for one in (told[0], told[2], told[3])} == {"confirmed"}
+    assert all("grant" in one[2] for one in (told[0], told[2], told[3]))
+
+
+def test_where_nobody_is_found_as_planned_nothing_is_sent_together(tmp_path: Path) -> None:
+    target = new_target(tmp_path, Habits)
+    assert isinstance(target, Habits)
+    for number in range(2):
+        there = holder(number, display_name="Åsa Örn", native_id=None)
+        target.put(Change(before=None, after=there))
+    target.puts = 0
+    results = carry_out_many(target, newcomers(2), LOOKING)
+    assert (target.together, target.puts) == ((), 0)
+    assert [one.outcome.status for one in results] == ["refused"] * 2
+
+
+def test_of_many_without_an_answer_what_had_not_happened_is_sent_again(tmp_path: Path) -> None:
+    target = new_target(tmp_path, Habits)
+    assert isinstance(target, Habits)
+    changes = newcomers(2)
+    target.put(changes[0][0])
+    target.puts = 0
+
+    def silent(_: Sequence[Change]) -> list[Outcome]:
+        raise Unavailable("no answer")
+
+    target.put_many = silent  # type: ignore[method-assign]
+    results = carry_out_many(target, changes)
+    assert [one.outcome.status for one in results] == ["confirmed"] * 2
+    assert target.puts == 1, "what had happened was sent again"
+    assert {one.key for one in target.read()} == {"n0", "n1"}
 
 
 # ── the line of one system ──────────────────────────────────────────────────────────────
@@ -297,77 +342,3 @@ def test_an_order_that_cannot_be_carried_out_at_once_is_told_as_unknown(
     )["hall"]  # fmt: skip
     assert (done.confirmed, done.unknown) == (1, 1)
     assert done.problems == [("id-0", "id-0 is not closed in hall")]
-
-
-# ── what is unknown ─────────────────────────────────────────────────────────────────────
-
-
-def intended(state: State, count: int) -> list[tuple[Change, pl.DataFrame]]:
-    """Note *count* newcomers as intended, as a run leaves them that died."""
-    changes = newcomers(count)
-    state.journal.intend(1, [("hall", row["person_id"][0], row) for _, row in changes], NOW)
-    return changes
-
-
-class Counting(LocalTarget):
-    """Counts how it is read; one switch gives every key twice."""
-
-    looks: int = 0
-    twice: bool = False
-    pending: bool = False
-
-    def read(self) -> Iterator[Cardholder]:
-        for one in super().read():
-            yield one
-            if Counting.twice:
-                yield one
-
-    def read_one(self, key: str) -> Cardholder | None:
-        Counting.looks += 1
-        found = super().read_one(key)
-        if found is not None and Counting.pending:
-            return replace(found, pending="since today")
-        return found
-
-
-@pytest.fixture(autouse=True)
-def _fresh() -> None:
-    Counting.looks, Counting.twice, Counting.pending = 0, False, False
-
-
-@pytest.mark.parametrize("twice", [False, True])
-def test_many_unknown_are_settled_by_one_read_unless_a_key_stands_twice(
-    state: State, tmp_path: Path, twice: bool
-) -> None:
-    changes = intended(state, MANY)
-    target = new_target(tmp_path, Counting)
-    target.put_many([change for change, _ in changes[:-1]])
-    Counting.twice = twice
-    assert settle_unknown(state, lambda _: new_target(tmp_path, Counting), lambda: NOW) == {}
-    states = [one.state for who in range(MANY) for one in state.journal.of_person(f"id-{who}")]
-    assert (states.count("confirmed"), states.count("refused")) == (MANY - 1, 1)
-    assert Counting.looks == (MANY if twice else 0)
-
-
-def test_what_is_found_waiting_for_an_answer_counts_as_submitted(
-    state: State, tmp_path: Path
-) -> None:
-    [(change, _)] = intended(state, 1)
-    new_target(tmp_path, Counting).put(change)
-    Counting.pending = True
-    settle_unknown(state, lambda _: new_target(tmp_path, Counting), lambda: NOW)
-    [operation] = state.journal.submitted()
-    assert operation.reason == "seen afterwards, not answered yet"
-    told = len(of_person(state.engine, "id-0"))
-    settle_unknown(state, lambda _: new_target(tmp_path, Counting), lambda: NOW)
-    assert len(of_person(state.engine, "id-0")) == told, "the same was written down again"
-
-
-def test_a_system_that_shows_at_once_is_sent_all_that_is_planned(
-    state: State, tmp_path: Path
-) -> None:
-    [(_, items)] = intended(state, 1)
-    assert not_sent_again(state, "hall", items, 0, NOW).equals(items)
-    assert not_sent_again(state, "hall", items, 60, NOW).is_empty()
-    nothing = items.clear()
-    assert not_sent_again(state, "hall", nothing, 60, NOW).is_empty()
