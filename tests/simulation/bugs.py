@@ -39,6 +39,7 @@ class Bug:
     plant: Callable[[], Planted]
     weights: Weights = dataclasses.field(default_factory=dict)
     days: int = 40
+    seed: int = 1  # of the city in which it shows
     also: tuple[int, ...] = ()  # laws that it breaks too
 
 
@@ -288,6 +289,7 @@ def _what_was_taken_is_never_given_back() -> Planted:
 
 BUSY = {"revoke": 0.7, "restore": 0.5, "hire": 1.0}
 REUSING = {"reuse": 1.0, "end_by_absence": 0.8, "end": 0.5, "hire": 0.5}
+UNTROUBLED = {"source_fault": 0.0, "outage": 0.0, "target_fault": 0.0, "target_outage": 0.0}
 UNSURE = {"source_fault": 0.6, "outage": 0.1}
 
 BUGS: dict[str, Bug] = {
@@ -303,7 +305,6 @@ BUGS: dict[str, Bug] = {
             "training": 1.0,
             "second_job": 1.0,
         },
-        days=150,
     ),
     "half an answer is enough": Bug(2, _half_an_answer_is_enough, UNSURE),
     "unknown counts as true": Bug(2, _unknown_counts_as_true, {"open_kind": 0.6}),
@@ -315,20 +316,19 @@ BUGS: dict[str, Bug] = {
         4,
         _nothing_is_confirmed,
         {"mass_end": 0.6, "revoke": 1.0, "target_outage": 0.3, "hire": 1.0, "restore": 0.1},
-        days=120,
     ),
-    "everything is ours": Bug(5, _everything_is_ours),
+    "everything is ours": Bug(5, _everything_is_ours, seed=2),
     "dates do not matter to the ledger": Bug(
-        5, _dates_do_not_matter_to_the_ledger, {"local": 1.0}, days=120
+        5, _dates_do_not_matter_to_the_ledger, {"local": 1.0}, days=80, seed=4
     ),
     "one employment each": Bug(6, _one_employment_each, {"second_job": 1.0}, also=(18,)),
     "a number is a person": Bug(7, _a_number_is_a_person, REUSING, days=80),
     "whoever has the number has the record": Bug(
         7, _whoever_has_the_number_has_the_record, REUSING, days=80
     ),
-    "names are written every time": Bug(8, _names_are_written_every_time),
+    "names are written every time": Bug(8, _names_are_written_every_time, seed=6),
     "after a crash all is taken for done": Bug(
-        9, _after_a_crash_all_is_taken_for_done, {"crash": 0.8, "end": 1.0, "hire": 1.0}, days=80
+        9, _after_a_crash_all_is_taken_for_done, {"crash": 0.8, "hire": 1.0, **UNTROUBLED}, seed=8
     ),
     "an approval is for the scope": Bug(
         10,
