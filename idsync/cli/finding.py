@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from idsync.store import State
 
 
-def find_person(words: str, people: People, state: State, *, only_these: bool = False) -> str:
+def find_person(
+    words: str, people: People, state: State, *, only_these: bool = False, stdin: bool = True
+) -> str:
     """Return the id of the one person meant by *words*.
 
     *words* is idsync's id, or a value known to one person only: employee number, user
@@ -30,7 +32,9 @@ def find_person(words: str, people: People, state: State, *, only_these: bool = 
     from idsync.mapping.protection import is_protected
     from idsync.model import IdentityLink, schema
 
-    asked = (sys.stdin.readline() if words == "-" else words).strip()
+    asked = (sys.stdin.readline() if stdin and words == "-" else words).strip()
+    if not asked:
+        return _only([])
     plain = people.persons.filter(~is_protected())
     by = (["id"], ["employee_number"], ["user_name", "mail"], ["display_name"])
     for names in by:

@@ -1,4 +1,4 @@
-"""idsync revoke: end somebody's access now."""
+"""idsync revoke: end somebody's access now, or that of everybody in a list."""
 
 from __future__ import annotations
 
@@ -17,46 +17,125 @@ from idsync.cli.console import (
 from idsync.cli.ending import ending_when_asked
 
 if TYPE_CHECKING:
+    from idsync.config import Config
     from idsync.service.revoking import Closed
+    from idsync.store import State
 
 
 @click.command()
-@click.argument("person")
+@click.argument("person", required=False)
+@click.option(
+    "--file", "listed", type=click.Path(path_type=Path, dir_okay=False), default=None,
+    help="End the access of everybody in this CSV file: one person a line.",
+)  # fmt: skip
 @reason_options
 @options
-def command(person: str, reason: str, by: str | None, config: Path, as_json: bool) -> int:
+def command(
+    person: str | None,
+    listed: Path | None,
+    reason: str,
+    by: str | None,
+    config: Path,
+    as_json: bool,
+) -> int:
     """End somebody's access now, in every target, until restore.
 
     PERSON is an employee number, user name, mail or idsync's id. The order is durable
     before anything is sent: a later sync does not give access back. Exit code 1 tells that
     some system has not confirmed; run it again, it may be run as often as you like.
+
+    With --file all orders are durable before the first is carried out. A line that names
+    nobody, or several people, is told by its number, and holds nobody else up.
     """
+    if (person is None) == (listed is None):
+        raise click.UsageError("name one PERSON, or a list with --file")
+    with ending_when_asked(), opened(config, doubtful=True) as (checked, state), state.urgent():
+        if listed is not None:
+            return _everybody(checked, state, listed, reason, operator(by), as_json)
+        return _one(checked, state, person or "", reason, operator(by), as_json)
+
+
+def _one(config: Config, state: State, person: str, reason: str, by: str, as_json: bool) -> int:
     from idsync.cli.finding import find_person
     from idsync.cli.showing import show_closed
     from idsync.service.applying import clock
     from idsync.service.planning import stored_people
     from idsync.service.revoking import close_person
 
-    with ending_when_asked(), opened(config, doubtful=True) as (checked, state), state.urgent():
-        found = find_person(person, stored_people(checked, state), state)
-        order = state.orders.revoke(found, reason, operator(by), clock())
-        run = state.begin_run("revoke", clock())
-        closed = close_person(checked, state, found, run, clock)
-        sure = all(one.outcome in ("confirmed", "nothing") for one in closed)
-        state.end_run(run, "applied" if sure else "partial", {}, clock())
-        if as_json:
-            print_json(
-                {
-                    "format": "idsync.revocation/1", "order": order.id, "person": found,
-                    "accepted": order.ordered_at, "confirmed": sure,
-                    "targets": [_told(one) for one in closed],
-                }
-            )  # fmt: skip
-        else:
-            show_closed(order.id, found, closed, checked.idsync.timezone)
-        return 0 if sure else 1
+    found = find_person(person, stored_people(config, state), state)
+    order = state.orders.revoke(found, reason, by, clock())
+    run = state.begin_run("revoke", clock())
+    closed = close_person(config, state, found, run, clock)
+    sure = all(one.outcome in ("confirmed", "nothing") for one in closed)
+    state.end_run(run, "applied" if sure else "partial", {}, clock())
+    if as_json:
+        print_json(
+            {
+                "format": "idsync.revocation/1", "order": order.id, "person": found,
+                "accepted": order.ordered_at, "confirmed": sure,
+                "targets": [_told(one) for one in closed],
+            }
+        )  # fmt: skip
+    else:
+        show_closed(order.id, found, closed, config.idsync.timezone)
+    return 0 if sure else 1
 
 
 def _told(one: Closed) -> dict[str, Any]:
     until = one.open_until.isoformat() if one.open_until else None
     return {**one.__dict__, "at": one.at.isoformat(), "open_until": until}
+
+
+# ── a list ──────────────────────────────────────────────────────────────────────────────
+
+
+def _everybody(
+    config: Config, state: State, file: Path, reason: str, by: str, as_json: bool
+) -> int:
+    from idsync.cli.showing_lists import show_revoked
+    from idsync.service.applying import clock
+    from idsync.service.pursuing import pursue
+
+    orders, unknown = _ordered(config, state, file, reason, by)
+    pursue(config, state, clock)
+    open_: dict[str, dict[str, str]] = {order["person"]: {} for order in orders}
+    for one in state.closings.unconfirmed(config.targets):
+        if one.order.person_id in open_:
+            told = " ".join(part for part in (one.outcome or "not tried", one.reason) if part)
+            open_[one.order.person_id][one.target] = told
+    people = [
+        {**order, "confirmed": not open_[order["person"]], "open": open_[order["person"]]}
+        for order in orders
+    ]
+    if as_json:
+        print_json({"format": "idsync.revocations/1", "people": people, "unknown": unknown})
+    else:
+        show_revoked(people, unknown, len(config.targets))
+    return 0 if all(one["confirmed"] for one in people) and not unknown else 1
+
+
+def _ordered(
+    config: Config, state: State, file: Path, reason: str, by: str
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Write down an order for everybody in *file*; return these, and the lines of nobody."""
+    from idsync.cli.finding import find_person
+    from idsync.cli.lists import listed
+    from idsync.errors import ConfigError
+    from idsync.service.applying import clock
+    from idsync.service.planning import stored_people
+
+    people = stored_people(config, state)
+    found: dict[str, int] = {}
+    unknown: list[dict[str, Any]] = []
+    for line, words in listed(file):
+        try:
+            found.setdefault(find_person(words, people, state, stdin=False), line)
+        except ConfigError as error:
+            unknown.append({"line": line, "reason": str(error)})
+    orders = []
+    for person, line in found.items():
+        order = state.orders.revoke(person, reason, by, clock())
+        orders.append(
+            {"line": line, "person": person, "order": order.id, "accepted": order.ordered_at}
+        )
+    return orders, unknown
