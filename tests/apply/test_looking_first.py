@@ -18,6 +18,7 @@ from idsync.plan.document import change_of, ordered_changes
 from idsync.store import State
 from idsync.targets import Target
 from idsync.targets.local import LocalTarget
+from tests.apply.test_readback import status
 from tests.plan.examples import ENTRE, City, grant, holder, job, links, owned, person
 from tests.targets.local import new_target
 
@@ -35,7 +36,8 @@ class Habits(LocalTarget):
     unseen: Exception | None = None  # raised by every look
     unseen_from: int = 0  # looks that succeed before
     loses: bool = False  # carries everything out, and no answer comes
-    lies: bool = False  # says yes and does nothing
+    lies: bool = False  # does nothing, and says yes
+    faulty: bool = False  # fails with a fault of its own after it has done what it was told
     mute: bool = False  # many at once get no answer, and nothing is done
     short: bool = False  # answers for one change less than it was sent
     puts: int = 0
@@ -51,9 +53,9 @@ class Habits(LocalTarget):
 
     def put(self, change: Change) -> Outcome:
         self.puts += 1
-        if self.lies:
-            return Outcome(status="confirmed")
-        done = super().put(change)
+        done = Outcome(status="confirmed") if self.lies else super().put(change)
+        if self.faulty:
+            raise RuntimeError(change.key)
         if self.loses:
             raise Unavailable("no answer")
         return done
@@ -202,6 +204,43 @@ def test_what_was_taken_and_cannot_be_seen_to_be_gone_is_unknown(
     result = send(target, items, Manner())
     assert (result.outcome.status, result.outcome.reason) == ("unknown", reason)
     assert (result.down, result.standing.height) == (down, 0)
+
+
+def test_what_a_system_confirmed_and_does_not_show_is_refused_and_counted(tmp_path: Path) -> None:
+    target, items = known_one(tmp_path)
+    target.lies = True
+    stands_already = status("suspended", "active").with_columns(key=pl.lit("n0"))
+    both = pl.concat([items.filter(part="grant"), stands_already])
+    result = send(target, both, Manner())
+    assert result.outcome.status == "refused"
+    assert "but 1 of 2 parts do not show" in result.outcome.reason
+    assert list(result.standing["part"]) == ["status"]
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_after_a_fault_of_the_connector_what_shows_decides(tmp_path: Path, done: bool) -> None:
+    target, items = known_one(tmp_path)
+    target.faulty, target.lies = True, not done
+    result = send(target, items, Manner())
+    status = "confirmed" if done else "refused"
+    assert (result.outcome.status, result.standing.height) == (status, 2 if done else 0)
+    if not done:
+        assert result.outcome.reason == "the connector failed (RuntimeError)"
+
+
+def test_what_was_edited_is_told_together_with_what_became_of_the_rest(tmp_path: Path) -> None:
+    target, items = known_one(tmp_path, mail="avhand@exempel.se")
+    target.faulty, target.lies = True, True
+    reason = send(target, items).outcome.reason
+    assert reason.startswith("changed by hand since the plan was made: 1 of 2 parts")
+    assert reason.endswith("; the connector failed (RuntimeError)")
+
+
+def test_where_the_rest_is_unknown_that_is_what_is_told(tmp_path: Path) -> None:
+    target, items = known_one(tmp_path, mail="avhand@exempel.se")
+    target.faulty = True
+    target.unseen, target.unseen_from = Refused("no"), 1
+    assert send(target, items).outcome.status == "unknown"
 
 
 # ── many in one call ────────────────────────────────────────────────────────────────────

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -12,7 +12,7 @@ import pytest
 
 from idsync.apply import settle_unknown
 from idsync.apply.settle import MANY, not_sent_again
-from idsync.model import Cardholder, Change
+from idsync.model import Cardholder, Change, Outcome
 from idsync.store import State
 from idsync.store.audit_reading import of_person
 from idsync.targets.local import LocalTarget
@@ -93,3 +93,26 @@ def test_a_system_that_shows_at_once_is_sent_all_that_is_planned(
     assert not_sent_again(state, "hall", items, 60, NOW).is_empty()
     nothing = items.clear()
     assert not_sent_again(state, "hall", nothing, 60, NOW).is_empty()
+
+
+def test_what_was_refused_a_moment_ago_is_sent_again_and_a_revocation_always(
+    state: State,
+) -> None:
+    [(_, rows)] = newcomers(1)
+    [number] = state.journal.intend(1, [("hall", "id-0", rows)], NOW)
+    state.journal.settle_part(number, Outcome(status="refused", reason="x"), rows.clear(), NOW)
+    assert not_sent_again(state, "hall", rows, 60, NOW).equals(rows)
+    intended(state, 1)
+    sure = rows.with_columns(confirmed=pl.lit(value=True))
+    assert not_sent_again(state, "hall", sure, 60, NOW).equals(sure)
+    later = NOW + timedelta(seconds=61)
+    assert not_sent_again(state, "hall", rows, 60, later).equals(rows)
+
+
+def test_what_is_seen_to_have_happened_says_so(state: State, tmp_path: Path) -> None:
+    changes = intended(state, 2)
+    new_target(tmp_path, Counting).put(changes[0][0])
+    settle_unknown(state, lambda _: new_target(tmp_path, Counting), lambda: NOW)
+    [done], [not_done] = (state.journal.of_person(f"id-{who}") for who in range(2))
+    assert (done.state, done.reason) == ("confirmed", "seen afterwards")
+    assert not_done.reason == "seen afterwards not to have happened as a whole"

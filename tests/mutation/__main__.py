@@ -22,8 +22,8 @@ from pathlib import Path
 from tests.mutation.choosing import Chosen, Learner, Only, folders_of, options_for
 from tests.mutation.mutants import ROOT, Mutant, made
 
-PATIENCE_S = 240.0
-"""A mutant that runs longer than this hangs, which the tests would show."""
+PATIENCE_S, SLOWER = 20.0, 3.0
+"""A mutant hangs that takes so much longer than its tests do, and that is found out too."""
 
 
 def main() -> int:
@@ -72,7 +72,8 @@ def _run(
             mutant = waiting.pop()
             chosen = runs.get(mutant.name.rpartition("__mutmut_")[0], {})
             process = _forked(copy, mutant.name, partial(_verdict, mutant, chosen))
-            running[process] = (mutant, time.monotonic() + PATIENCE_S)
+            allowed = PATIENCE_S + SLOWER * sum(chosen.values())
+            running[process] = (mutant, time.monotonic() + allowed)
         for process in [one for one, (_, until) in running.items() if until < time.monotonic()]:
             os.killpg(process, signal.SIGKILL)
         process, status = os.waitpid(-1, os.WNOHANG)
