@@ -244,15 +244,31 @@ def parsed(text: bytes) -> dict[str, Any] | None:
 
 
 def written_by(connection: Connection, name: str) -> int:
-    """Return how many checkpoints this state remembers to have signed with the key *name*."""
-    query = select(meta.c.value).where(meta.c.name == WRITTEN + name)
-    return int(connection.execute(query).scalar() or 0)
+    """Return how many checkpoints this state remembers to have signed with the key *name*.
+
+    Raises:
+        IntegrityError: somebody changed what it remembers.
+    """
+    return _remembered(connection, WRITTEN + name)
 
 
 def retired_up_to(connection: Connection) -> int:
-    """Return the highest operation that retention or an erasure has taken out of the journal."""
-    query = select(meta.c.value).where(meta.c.name == RETIRED)
-    return int(connection.execute(query).scalar() or 0)
+    """Return the highest operation that retention or an erasure has taken out of the journal.
+
+    Raises:
+        IntegrityError: somebody changed what is remembered.
+    """
+    return _remembered(connection, RETIRED)
+
+
+def _remembered(connection: Connection, name: str) -> int:
+    value = connection.execute(select(meta.c.value).where(meta.c.name == name)).scalar() or 0
+    try:
+        return int(value)
+    except ValueError:
+        raise IntegrityError(
+            f"what the state remembers as {name!r} is no number: it was changed"
+        ) from None
 
 
 def retire(connection: Connection, highest: int) -> None:

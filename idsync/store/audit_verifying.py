@@ -16,6 +16,7 @@ from zlib import crc32
 
 from sqlalchemy import Connection, Engine, Row, func, select
 
+from idsync.errors import IntegrityError
 from idsync.store.audit_checkpoints import Witness, retired_up_to, written_by
 from idsync.store.audit_cutting import read_cuts
 from idsync.store.audit_records import START, facts_of
@@ -206,6 +207,16 @@ def _judge_witness(
     for problem in witness.problems:
         verdict.found(problem)
     verdict.checkpoints = len(witness.lines)
+    try:
+        _judge_numbers(connection, witness, keys, verdict)
+    except IntegrityError as error:
+        verdict.found(str(error))
+
+
+def _judge_numbers(
+    connection: Connection, witness: Witness, keys: Sequence[PublicKey], verdict: Verdict
+) -> None:
+    """Hold what the last checkpoint saw, and how many there are, against what is remembered."""
     if witness.lines:
         last = witness.lines[-1]
         verdict.last_checkpoint = last["at"]

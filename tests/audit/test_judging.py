@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, delete, update
+from sqlalchemy import Connection, delete, insert, update
 
 from idsync.store.audit_records import Record
 from idsync.store.audit_verifying import MOST_PROBLEMS, verify
-from idsync.store.tables import audit, audit_head, journal
+from idsync.store.tables import audit, audit_head, journal, meta
 from tests.audit.examples import Site, rewrite, rows_of
 
 pytest_plugins = ("tests.servers.state_fixtures",)
@@ -164,3 +164,13 @@ OTHER_TYPES = {
 def test_a_value_of_another_type_is_found_like_any_other(plain: Site, statement: str) -> None:
     plain.change(lambda c: c.exec_driver_sql(statement))
     assert plain.problems() == OTHER_TYPES[statement]
+
+
+@pytest.mark.parametrize("name", ["operations retired", "checkpoints:"])
+def test_a_count_that_was_changed_into_none_is_told(site: Site, name: str) -> None:
+    changed = meta.c.name.startswith(name)
+    site.change(lambda c: c.execute(delete(meta).where(changed)))
+    row = {"name": name + (site.key.name if name.endswith(":") else ""), "value": "många"}
+    site.change(lambda c: c.execute(insert(meta).values(row)))
+    [problem] = site.problems()
+    assert problem == f"what the state remembers as {row['name']!r} is no number: it was changed"
