@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -30,52 +32,74 @@ SHOWN = 20
 
 @click.command()
 @controller_option
+@click.option(
+    "--watch", type=click.IntRange(1, 3600), metavar="SECONDS", default=None,
+    help="Show it anew every so many seconds, until Ctrl-C.",
+)  # fmt: skip
 @options
-def command(controller: str | None, config: Path, as_json: bool) -> int:
+def command(controller: str | None, watch: int | None, config: Path, as_json: bool) -> int:
     """Show the last runs, what is held, and what is not confirmed.
 
     Reads the state only; no system is asked.
     """
-    with opened(config, create=False) as (checked, state):
-        told = _told(checked, state, controller)
-        zone = checked.idsync.timezone
-        if as_json:
-            print_json(told)
-            return 0
-        print_table(
-            "Last runs",
-            ["run", "command", "began", "ended", "outcome"],
-            [
-                [row["id"], row["command"], local_time(row["started_at"], zone),
-                 local_time(row["ended_at"], zone) if row["ended_at"] else "did not end",
-                 row["outcome"] or "?"]
-                for row in told["runs"]
-            ],
-        )  # fmt: skip
-        print_table(
-            "Sources, as last accepted",
-            ["source", "records", "accepted", "proof"],
-            [
-                [name, seen["records"] if seen else 0,
-                 local_time(str(seen["accepted_at"]), zone) if seen else "never",
-                 seen["proof"] if seen else ""]
-                for name, seen in told["sources"].items()
-            ],
-        )  # fmt: skip
-        _show_verdicts(told["verdicts"], zone)
-        for part in told["held"]:
-            _show_held(part)
-        _show_room(told["brakes"])
-        _show_waiting(told["waiting"], told["due"], zone)
-        _show_exposure(told["unconfirmed"], told["circuits"], zone)
-        for one in told["alarms"]:
-            if one["acknowledged_at"] is None:
-                say(f"ALARM {one['name']}: {one['detail']} (`idsync alarms {one['name']}`)")
-        _show_events(told["events"], zone)
-        _show_disagreements(told["disagreements"])
-        orders, unsettled = len(told["revocations"]), told["unsettled"]
-        say(f"{orders} revocations stand. {unsettled} operations are not confirmed.")
+    if watch is not None and as_json:
+        raise click.UsageError("--json tells once: leave out --watch")
+    with opened(config, create=False) as (checked, state), suppress(KeyboardInterrupt):
+        while True:
+            told = _told(checked, state, controller)
+            if as_json:
+                print_json(told)
+                return 0
+            if watch is not None:
+                click.clear()  # on a terminal; elsewhere one follows the other
+                say(f"{local_time(_now(), checked.idsync.timezone)}, every {watch} s")
+            _show(told, checked.idsync.timezone)
+            if watch is None:
+                return 0
+            time.sleep(watch)
     return 0
+
+
+def _now() -> str:
+    from idsync.service.applying import clock
+
+    return clock().isoformat()
+
+
+def _show(told: dict[str, Any], zone: ZoneInfo) -> None:
+    print_table(
+        "Last runs",
+        ["run", "command", "began", "ended", "outcome"],
+        [
+            [row["id"], row["command"], local_time(row["started_at"], zone),
+             local_time(row["ended_at"], zone) if row["ended_at"] else "did not end",
+             row["outcome"] or "?"]
+            for row in told["runs"]
+        ],
+    )  # fmt: skip
+    print_table(
+        "Sources, as last accepted",
+        ["source", "records", "accepted", "proof"],
+        [
+            [name, seen["records"] if seen else 0,
+             local_time(str(seen["accepted_at"]), zone) if seen else "never",
+             seen["proof"] if seen else ""]
+            for name, seen in told["sources"].items()
+        ],
+    )  # fmt: skip
+    _show_verdicts(told["verdicts"], zone)
+    for part in told["held"]:
+        _show_held(part)
+    _show_room(told["brakes"])
+    _show_waiting(told["waiting"], told["due"], zone)
+    _show_exposure(told["unconfirmed"], told["circuits"], zone)
+    for one in told["alarms"]:
+        if one["acknowledged_at"] is None:
+            say(f"ALARM {one['name']}: {one['detail']} (`idsync alarms {one['name']}`)")
+    _show_events(told["events"], zone)
+    _show_disagreements(told["disagreements"])
+    orders, unsettled = len(told["revocations"]), told["unsettled"]
+    say(f"{orders} revocations stand. {unsettled} operations are not confirmed.")
 
 
 def _told(whole: Config, state: State, controller: str | None) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -103,8 +103,21 @@ class _Told(Collector):
         yield _gauge("held_parts", "Parts that wait for approve", len(told["held"]))
         waits = max((one["age_s"] for one in told["held"]), default=0)
         yield _gauge("held_oldest_seconds", "Age of the oldest held part", waits)
+        yield from _brakes(told["brakes"])
         alarms = {one["name"]: int(one["acknowledged_at"] is None) for one in told["alarms"]}
         yield _labelled("alarm", "1 until somebody sees to it, then 0", "name", alarms)
+
+
+def _brakes(margins: Sequence[Mapping[str, Any]]) -> Iterable[Metric]:
+    """How much of each limit is used, and the limit itself."""
+    by = ["scope", "direction", "window"]
+    used = GaugeMetricFamily("idsync_brake_used", "People who changed in the window", labels=by)
+    limit = GaugeMetricFamily("idsync_brake_limit", "How many may", labels=by)
+    for one in margins:
+        labels = [str(one[name]) for name in by]
+        used.add_metric(labels, one["used"])
+        limit.add_metric(labels, one["limit"])
+    return used, limit
 
 
 def _gauge(name: str, what: str, value: float | None) -> Metric:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from idsync.config import Config
+from idsync.service.braking import margins
 from idsync.service.cycles import RUN, SOURCE, TARGET, last_cycle
 from idsync.service.scheduling import slow_after
 from idsync.store import Night, State
@@ -58,6 +59,7 @@ def health(config: Config, state: State, now: datetime) -> dict[str, Any]:
             }
             for one in state.orders.waiting()
         ],
+        "brakes": [asdict(one) for one in margins(config, state, now)],
         "alarms": alarms,
     }  # fmt: skip
 
