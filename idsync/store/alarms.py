@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Engine, delete, insert, select, update
+from sqlalchemy import Engine, delete, select, update
 
+from idsync.store.putting import put
 from idsync.store.tables import alarm
 
 
@@ -45,11 +46,10 @@ class Alarms:
         if came or gone or changed:
             with self._engine.begin() as connection:
                 # one that another process tells of too is written anew, by whoever comes last
-                connection.execute(delete(alarm).where(alarm.c.name.in_([*came, *gone])))
+                connection.execute(delete(alarm).where(alarm.c.name.in_(gone)))
                 for name in came:
-                    connection.execute(
-                        insert(alarm).values(name=name, since=at, detail=wrong[name], told_at=at)
-                    )
+                    told = {"name": name, "since": at, "detail": wrong[name], "told_at": at}
+                    put(connection, alarm, told)
                 for name in changed:
                     mine = update(alarm).where(alarm.c.name == name)
                     connection.execute(mine.values(detail=wrong[name]))

@@ -18,11 +18,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from sqlalchemy import Connection, Engine, func, insert, select, update
+from sqlalchemy import Connection, Engine, func, select
 
 from idsync.errors import ConfigError, IntegrityError
 from idsync.store.audit_records import canonical
 from idsync.store.audit_signing import PublicKey, SigningKey
+from idsync.store.putting import put
 from idsync.store.tables import audit_head, journal, meta, run
 
 FORMAT = "idsync.checkpoint/1"
@@ -278,9 +279,7 @@ def retire(connection: Connection, highest: int) -> None:
 
 
 def _remember(connection: Connection, name: str, number: int) -> None:
-    changed = connection.execute(update(meta).where(meta.c.name == name).values(value=str(number)))
-    if not changed.rowcount:
-        connection.execute(insert(meta).values(name=name, value=str(number)))
+    put(connection, meta, {"name": name, "value": str(number)})
 
 
 def _last_line(handle: IO[bytes]) -> tuple[bytes, bool]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Engine, delete, insert, select
+from sqlalchemy import Engine, delete, select
 
+from idsync.store.putting import put
 from idsync.store.tables import circuit
 
 FIRST = timedelta(minutes=1)
@@ -49,13 +50,11 @@ class Circuits:
             before = connection.execute(query).first()
             probes = before.probes + 1 if before else 0
             wait = min(LONGEST, FIRST * 2 ** min(probes, 10))
-            connection.execute(delete(circuit).where(mine))
-            connection.execute(
-                insert(circuit).values(
-                    target=target, since=before.since if before else now.isoformat(),
-                    reason=reason, probes=probes, next_probe_at=(now + wait).isoformat(),
-                )
-            )  # fmt: skip
+            row = {
+                "target": target, "since": before.since if before else now.isoformat(),
+                "reason": reason, "probes": probes, "next_probe_at": (now + wait).isoformat(),
+            }  # fmt: skip
+            put(connection, circuit, row)
 
     def close(self, target: str) -> None:
         """Work with *target* again: it has answered."""

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Engine, delete, insert, select
+from sqlalchemy import Engine, select
 
 from idsync.store.orders import Orders, Revocation
+from idsync.store.putting import put
 from idsync.store.tables import closing, revocation
 
 SURE = ("confirmed", "nothing")
@@ -43,14 +44,11 @@ class Closings:
             ).scalar()
             if order is None:
                 return
-            mine = (closing.c.revocation == order) & (closing.c.target == target)
-            connection.execute(delete(closing).where(mine))
-            connection.execute(
-                insert(closing).values(
-                    revocation=order, target=target, outcome=outcome, reason=reason,
-                    at=now.isoformat(),
-                )
-            )  # fmt: skip
+            row = {
+                "revocation": order, "target": target, "outcome": outcome, "reason": reason,
+                "at": now.isoformat(),
+            }  # fmt: skip
+            put(connection, closing, row)
 
     def unconfirmed(self, targets: Iterable[str]) -> list[Exposure]:
         """Return what of the standing revocations is not confirmed in *targets*, oldest first."""

@@ -31,6 +31,7 @@ from idsync.store.migrations import look_through_views, migrate, version_of
 from idsync.store.nights import Nights
 from idsync.store.orders import Orders
 from idsync.store.postgres import postgres_engine, require_every_letter
+from idsync.store.putting import put
 from idsync.store.reserve import Reserve
 from idsync.store.running import one_run
 from idsync.store.sqlite import NO_ROOM
@@ -84,9 +85,7 @@ class State:
 
     def remember(self, connection: Connection, name: str, value: str) -> None:
         """Remember *value* under *name*."""
-        changed = connection.execute(update(meta).where(meta.c.name == name).values(value=value))
-        if not changed.rowcount:
-            connection.execute(insert(meta).values(name=name, value=value))
+        put(connection, meta, {"name": name, "value": value})
 
     def snapshot(self, source: str) -> Snapshot | None:
         """Return what is known of the last accepted read of *source*."""
@@ -101,12 +100,7 @@ class State:
 
     def accept(self, connection: Connection, source: str, accepted: Snapshot) -> None:
         """Remember that a read of *source* was accepted."""
-        values = dict(vars(accepted))
-        changed = connection.execute(
-            update(snapshot).where(snapshot.c.source == source).values(values)
-        )
-        if not changed.rowcount:
-            connection.execute(insert(snapshot).values(source=source, **values))
+        put(connection, snapshot, {"source": source, **vars(accepted)})
 
     def begin_run(self, command: str, now: datetime) -> int:
         """Note that a run begins; return its number."""

@@ -6,10 +6,11 @@ import json
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, select
 
 from idsync.mapping.bands import Doubt
 from idsync.mapping.believing import Verdict
+from idsync.store.putting import put
 from idsync.store.tables import verdict
 
 
@@ -32,11 +33,8 @@ class Verdicts:
     def keep(self, connection: Connection, source: str, told: Verdict, now: datetime) -> None:
         """Remember how the read of *source* ended."""
         values = {
-            "at": now.isoformat(), "complete": told.complete, "reason": told.reason,
+            "source": source, "at": now.isoformat(),
+            "complete": told.complete, "reason": told.reason,
             "doubts": json.dumps([asdict(one) for one in told.doubts], ensure_ascii=False),
         }  # fmt: skip
-        changed = connection.execute(
-            update(verdict).where(verdict.c.source == source).values(values)
-        )
-        if not changed.rowcount:
-            connection.execute(insert(verdict).values(source=source, **values))
+        put(connection, verdict, values)
