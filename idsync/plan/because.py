@@ -34,7 +34,7 @@ def with_reasons(
         .join(_taken(asked, desired, now), on="person", how="left", maintain_order="left")
         .join(orders, on="person_id", how="left", maintain_order="left")
     )
-    leaves = (pl.col("effect") == "losing") | (pl.col("value_after") == "suspended")
+    leaves = (pl.col("effect") == "losing") | pl.col("value_after").eq_missing("suspended")
     gone = pl.when(pl.col("person").is_null()).then(
         pl.lit("no source knows this person any longer")
     )
