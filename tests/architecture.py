@@ -14,7 +14,7 @@ PROMISES = ("sources", "targets")
 WORDS = ("errors", "model", "capabilities")
 ADAPTERS_SEE = (*WORDS, "settings", "http")
 EVERYTHING = (
-    *WORDS, "settings", "together", "http", "config", "mapping", "plan", "store", "apply",
+    *WORDS, "settings", "files", "together", "http", "config", "mapping", "plan", "store", "apply",
     "package", "service", "cli", "testing", "webhook", *PROMISES,
 )  # fmt: skip
 
@@ -25,11 +25,12 @@ MAY_SEE: dict[str, tuple[str, ...]] = {
     "model": (),
     "capabilities": ("errors", "model"),
     "settings": WORDS,
+    "files": ("errors",),  # a file that nobody else may have written, read once and whole
     "together": (),  # threads and waiting, for the rooms that do either
     "http": (*WORDS, "settings"),
     "rows": (*WORDS, "settings"),  # a cardholder in a described table: the same for sql and file
     "webhook": ("errors",),  # pure: who signed a message, and what it says
-    "sources": ADAPTERS_SEE,
+    "sources": (*ADAPTERS_SEE, "files"),
     "targets": (*ADAPTERS_SEE, "rows"),
     "mapping": WORDS,
     "plan": (*WORDS, "mapping"),

@@ -92,10 +92,10 @@ def show(
     the audit. Of its own grants idsync knows the instant; of those that others gave, what the
     runs saw.
     """
-    from idsync.cli.finding import find_person
     from idsync.cli.showing_history import period, show_answer
     from idsync.service import showing_access
     from idsync.service.applying import clock
+    from idsync.service.finding import find_person
     from idsync.service.planning import stored_people
 
     if (person is None) == (door is None) or (everything and person is None):

@@ -26,9 +26,9 @@ def command(
     and points to nobody. Refused while they hold rights, while an order of theirs stands, or
     a source still tells of them. It cannot be undone. Name nobody in the reason: it stays.
     """
-    from idsync.cli.finding import find_person
     from idsync.service.applying import clock
     from idsync.service.erasing import Decision, erase
+    from idsync.service.finding import find_person
     from idsync.service.planning import stored_people
 
     with opened(config) as (checked, state):

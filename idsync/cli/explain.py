@@ -30,9 +30,9 @@ def command(
     """
     from dataclasses import asdict
 
-    from idsync.cli.finding import find_person, require_target
     from idsync.mapping.explain import explain
     from idsync.service.applying import clock
+    from idsync.service.finding import find_person, require_target
     from idsync.service.planning import desire_of, stored_people
     from idsync.service.revoking import only
     from idsync.service.scope import scope_of

@@ -29,9 +29,9 @@ def command(
     PERSON is named as in revoke. While it stands neither erase nor retention takes anything
     of theirs, and no part of the audit that tells of them.
     """
-    from idsync.cli.finding import find_person
     from idsync.service.applying import clock
     from idsync.service.erasing import Decision, keep_person, release_person
+    from idsync.service.finding import find_person
     from idsync.service.planning import stored_people
 
     with opened(config) as (checked, state):

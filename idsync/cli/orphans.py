@@ -39,8 +39,8 @@ def command(
     """
     import polars as pl
 
-    from idsync.cli.finding import require_target
     from idsync.service.applying import clock
+    from idsync.service.finding import require_target
     from idsync.service.finding_orphans import all_orphans
     from idsync.service.planning import stored_people
     from idsync.service.scope import scope_of

@@ -29,9 +29,9 @@ def command(
 
     import polars as pl
 
-    from idsync.cli.finding import find_person, require_target
     from idsync.cli.showing import exit_code, show_changes, show_held, show_sources, show_targets
     from idsync.service.applying import clock
+    from idsync.service.finding import find_person, require_target
     from idsync.service.looking import look
 
     progress = Progress(quiet=as_json)

@@ -28,9 +28,9 @@ def command(person: str, reason: str, by: str | None, config: Path, as_json: boo
     PERSON is named as in revoke. What the rules no longer give does not come back, and
     cards that somebody else has blocked stay blocked.
     """
-    from idsync.cli.finding import find_person
     from idsync.errors import ConfigError
     from idsync.service.applying import clock
+    from idsync.service.finding import find_person
     from idsync.service.planning import stored_people
     from idsync.service.revoking import close_person
 

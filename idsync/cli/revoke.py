@@ -13,6 +13,7 @@ from idsync.cli.console import (
     options,
     print_json,
     reason_options,
+    vars_of,
 )
 from idsync.cli.ending import ending_when_asked
 
@@ -56,9 +57,9 @@ def command(
 
 
 def _one(config: Config, state: State, person: str, reason: str, by: str, as_json: bool) -> int:
-    from idsync.cli.finding import find_person
     from idsync.cli.showing import show_closed
     from idsync.service.applying import clock
+    from idsync.service.finding import find_person
     from idsync.service.planning import stored_people
     from idsync.service.revoking import close_person
 
@@ -94,48 +95,28 @@ def _everybody(
 ) -> int:
     from idsync.cli.showing_lists import show_revoked
     from idsync.service.applying import clock
+    from idsync.service.lists import listed, order_all
+    from idsync.service.planning import stored_people
     from idsync.service.pursuing import pursue
 
-    orders, unknown = _ordered(config, state, file, reason, by)
+    rows = list(listed(file))
+    orders, nobody = order_all(state, stored_people(config, state), rows, reason, by, clock())
     pursue(config, state, clock)
-    open_: dict[str, dict[str, str]] = {order["person"]: {} for order in orders}
+    open_: dict[str, dict[str, str]] = {one.person_id: {} for one in orders.values()}
     for one in state.closings.unconfirmed(config.targets):
         if one.order.person_id in open_:
             told = " ".join(part for part in (one.outcome or "not tried", one.reason) if part)
             open_[one.order.person_id][one.target] = told
     people = [
-        {**order, "confirmed": not open_[order["person"]], "open": open_[order["person"]]}
-        for order in orders
-    ]
+        {
+            "line": line, "person": one.person_id, "order": one.id, "accepted": one.ordered_at,
+            "confirmed": not open_[one.person_id], "open": open_[one.person_id],
+        }
+        for line, one in orders.items()
+    ]  # fmt: skip
+    unknown = [vars_of(one) for one in nobody]
     if as_json:
         print_json({"format": "idsync.revocations/1", "people": people, "unknown": unknown})
     else:
         show_revoked(people, unknown, len(config.targets))
     return 0 if all(one["confirmed"] for one in people) and not unknown else 1
-
-
-def _ordered(
-    config: Config, state: State, file: Path, reason: str, by: str
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Write down an order for everybody in *file*; return these, and the lines of nobody."""
-    from idsync.cli.finding import find_person
-    from idsync.cli.lists import listed
-    from idsync.errors import ConfigError
-    from idsync.service.applying import clock
-    from idsync.service.planning import stored_people
-
-    people = stored_people(config, state)
-    found: dict[str, int] = {}
-    unknown: list[dict[str, Any]] = []
-    for line, words in listed(file):
-        try:
-            found.setdefault(find_person(words, people, state, stdin=False), line)
-        except ConfigError as error:
-            unknown.append({"line": line, "reason": str(error)})
-    orders = []
-    for person, line in found.items():
-        order = state.orders.revoke(person, reason, by, clock())
-        orders.append(
-            {"line": line, "person": person, "order": order.id, "accepted": order.ordered_at}
-        )
-    return orders, unknown

@@ -164,9 +164,10 @@ class Schedule(Settings):
 
 
 class Serve(Settings):
-    """[serve]: where `idsync serve` answers; None is nowhere."""
+    """[serve]: where `idsync serve` answers, and looks for urgent lists; None is nowhere."""
 
     listen: Annotated[str, AfterValidator(_address)] | None = None
+    urgent: PathField | None = None
 
 
 class SourceTable(Settings):

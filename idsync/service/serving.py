@@ -18,6 +18,7 @@ from idsync.config import Config, load
 from idsync.errors import ConfigError, IdsyncError
 from idsync.service.applying import sync
 from idsync.service.auditing import attend
+from idsync.service.dropping import LOOKED_AT_EVERY, take_lists
 from idsync.service.health import standing, watch
 from idsync.service.nightly import Nightly, Ran, Tell
 from idsync.service.notifying import notify, watchdog_s
@@ -62,7 +63,10 @@ class Service:
         self._pursuing = self._worker("pursuing", self._pursue, LONGEST_PURSUIT_S)
         self._running = self._worker("running", self._runs, None)
         self.hearing = self._worker("hearing", self._obey, LONGEST_PURSUIT_S)
-        self.workers = (self._watching, self._pursuing, self._running, self.hearing)
+        self._fetching = self._worker("fetching", self._fetch, LONGEST_PURSUIT_S)
+        self.workers = [self._watching, self._pursuing, self._running, self.hearing]
+        if config.serve.urgent is not None:
+            self.workers.append(self._fetching)
 
     def _worker(self, name: str, work: Callable[[State], None], longest_s: float | None) -> Worker:
         return Worker(name, lambda: self.config, work, self._tell, longest_s)
@@ -99,6 +103,16 @@ class Service:
                 target=one.target, outcome=one.outcome, reason=one.reason,
             )  # fmt: skip
         state.audit.sign_off()
+
+    def _fetch(self, state: State) -> None:
+        """Take the urgent lists that were dropped; who stands in them is pursued at once."""
+        self._attend(state)
+        for one in take_lists(self.config, state, self._clock):
+            lines = [nobody.line for nobody in one.unknown]
+            level = "warning" if one.refused or lines else "info"
+            self._tell("urgent list", level=level, orders=one.orders, lines_of_nobody=lines,
+                       refused=one.refused)  # fmt: skip
+            self._pursuing.wake.set()
 
     def _obey(self, state: State) -> None:
         """Act on what senders have told: whatever is kept in the inbox."""
@@ -165,7 +179,8 @@ class Service:
                 one.wake.set()
 
         for every, workers in ((TICK, (self._watching, self._running, self.hearing)),
-                               (PURSUED_EVERY, (self._pursuing,))):  # fmt: skip
+                               (PURSUED_EVERY, (self._pursuing,)),
+                               (LOOKED_AT_EVERY, (self._fetching,))):  # fmt: skip
             ticker.add_job(
                 tick, "interval", seconds=every.total_seconds(), args=workers, max_instances=1,
                 coalesce=True,

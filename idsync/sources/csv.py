@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from idsync.files import decode
 from idsync.sources import RECORDS, Batch, Source
 from idsync.sources.csv_complete import open_up, prove, read_finished, refuse_older
-from idsync.sources.csv_file import decode
 from idsync.sources.csv_settings import CsvConfig
 from idsync.sources.csv_table import Sheet, parse
 from idsync.sources.csv_values import read_values

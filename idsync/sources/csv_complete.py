@@ -11,8 +11,8 @@ from pathlib import Path
 import polars as pl
 
 from idsync.errors import Incomplete, Unavailable
+from idsync.files import File, read_file
 from idsync.sources.csv_dates import parse_days
-from idsync.sources.csv_file import File, read_file
 from idsync.sources.csv_settings import CsvConfig
 
 

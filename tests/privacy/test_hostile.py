@@ -25,9 +25,9 @@ from click.testing import CliRunner
 
 from idsync.cli.console import plain, print_json, print_table, say
 from idsync.errors import Denied, Unavailable
+from idsync.files import read_file
 from idsync.http import Api
 from idsync.mapping.conditions import glob_pattern
-from idsync.sources.csv_file import read_file
 from tests.privacy.people import OPEN
 from tests.privacy.site import Site
 from tests.servers import slapd

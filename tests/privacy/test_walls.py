@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import pytest
 
-from idsync.cli.finding import find_person
 from idsync.config import load
 from idsync.errors import ConfigError
+from idsync.service.finding import find_person
 from idsync.service.planning import stored_people
 from idsync.service.scope import scope_of
 from idsync.store import open_state

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from idsync.cli.lists import listed
 from idsync.config import load
 from idsync.errors import ConfigError
+from idsync.service.lists import listed
 from tests.whole.test_main_job import by_key, rights
 from tests.whole.test_pursuing import down, up
 from tests.whole.town import Town
@@ -126,5 +126,5 @@ def test_a_list_is_read_as_people_write_it(
 
 
 def test_a_list_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="cannot be opened"):
         list(listed(tmp_path / "ingen.csv"))
