@@ -99,7 +99,7 @@ def correlate(
     records = _identify(records, matching.fingerprint, instance, anchors)
     how = {"keys": matching.keys, "fingerprint": matching.fingerprint}
     records = kept_apart(followed(records, **how), persons_before, anchors=anchors, **how)
-    records = set_aside_in_place_of(records, away)
+    records = set_aside_in_place_of(records, away, anchors=anchors)
     accepted = records.filter(pl.col("reason").is_null())
     owners = accepted.select("source", "key", person_id="id").unique()
     persons, disagreements = _merge(accepted, matching, list(reads), persons_before)

@@ -79,20 +79,24 @@ def kept_apart(
     )
 
 
-def set_aside_in_place_of(records: pl.DataFrame, away: pl.DataFrame) -> pl.DataFrame:
+def set_aside_in_place_of(
+    records: pl.DataFrame, away: pl.DataFrame, *, anchors: Sequence[str]
+) -> pl.DataFrame:
     """Return *records* with new ones set aside that share a number with somebody missing.
 
     *away*: source and key of records that a complete read has missed, and that are believed
     until more have. Such a person may have left, and the number may be another's by now:
-    a record that was never seen before must not become theirs meanwhile.
+    a record that was never seen before must not become theirs meanwhile. Whom one of
+    *anchors* still tells of is not missing, whatever another source has lost.
     """
-    missing = records.filter(pl.col("linked").is_not_null()).join(
-        away, on=["source", "key"], how="semi"
-    )
-    if missing.is_empty():
+    if away.is_empty():
         return records
+    known = records.filter(pl.col("linked").is_not_null() & pl.col("source").is_in(list(anchors)))
+    missing = known.join(away, on=["source", "key"], how="semi")["label"]
+    there = known.join(away, on=["source", "key"], how="anti")["label"]
     new = pl.col("reason").is_null() & pl.col("linked").is_null()
-    waits = new & pl.col("label").is_in(missing["label"].implode())
+    alone = pl.col("label").is_in(missing.implode()) & ~pl.col("label").is_in(there.implode())
+    waits = new & alone
     return records.with_columns(
         reason=pl.when(waits).then(pl.lit(IN_PLACE_OF)).otherwise("reason"),
         id=pl.when(~waits).then("id"),

@@ -6,7 +6,7 @@ import os
 import pwd
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ from idsync.store import State
 LOOKED_AT_EVERY = timedelta(seconds=2)
 FINISHED_S = 1.0
 """A file that was written to more lately may not be whole yet."""
+TAKING = ".taking"
 REASON = "urgent list"
 
 
@@ -35,20 +36,23 @@ class Taken:
     refused: str = ""
 
 
-def take_lists(config: Config, state: State, clock: Callable[[], datetime]) -> list[Taken]:
+def take_lists(config: Config, state: State, clock: Callable[[], datetime]) -> Iterator[Taken]:
     """Write down an order for everybody in each list of the folder, and put the lists aside.
 
-    A list is renamed when its orders are durable, to end in `.done`, or in `.refused` where
-    nothing of it can be read; lines of nobody are told in a file beside it. One that is
-    taken twice, since the machine died in between, gives the same orders.
+    A list is renamed before it is read, so that another of its name is another list; and
+    when its orders are durable, to end in `.done`, or in `.refused` where nothing of it can
+    be read. Lines of nobody are told in a file beside it. One that is taken twice, since the
+    machine died in between, gives the same orders.
 
     Raises:
-        ConfigError: there is no such folder, or a list cannot be renamed.
+        ConfigError: there is no such folder, or a list cannot be put aside.
     """
     folder = config.serve.urgent
     if folder is None:
-        return []
-    return [_taken(config, state, file, clock()) for file in _finished(folder)]
+        return
+    for file in _finished(folder):
+        now = clock()
+        yield _taken(config, state, _claimed(file, now), now)
 
 
 def _finished(folder: Path) -> Iterator[Path]:
@@ -60,7 +64,9 @@ def _finished(folder: Path) -> Iterator[Path]:
         ) from None
     for name in names:
         file = folder / name
-        if name.lower().endswith(".csv") and not name.startswith("."):
+        if name.endswith(TAKING):  # the machine died before its orders were durable
+            yield file
+        elif name.lower().endswith(".csv") and not name.startswith("."):
             with suppress(FileNotFoundError):  # whoever dropped it has taken it back
                 if time.time() - file.lstat().st_mtime >= FINISHED_S:
                     yield file
@@ -70,12 +76,12 @@ def _taken(config: Config, state: State, file: Path, now: datetime) -> Taken:
     try:
         rows = list(listed(file))
     except ConfigError as error:
-        _put_aside(file, now, "refused", [str(error).replace(str(file), "the list")])
+        _put_aside(file, "refused", [str(error).replace(str(file), "the list")])
         return Taken(refused=str(error).replace(str(file), "a list"))
     with state.urgent():
         people = stored_people(config, state)
         orders, unknown = order_all(state, people, rows, REASON, _owner(file), now)
-    _put_aside(file, now, "done", [f"line {one.line}: {one.reason}" for one in unknown])
+    _put_aside(file, "done", [f"line {one.line}: {one.reason}" for one in unknown])
     return Taken(orders=len(orders), unknown=tuple(unknown))
 
 
@@ -90,16 +96,33 @@ def _owner(file: Path) -> str:
         return f"uid {number}"
 
 
-def _put_aside(file: Path, now: datetime, how: str, lines: Sequence[str]) -> None:
-    """Rename *file*, and tell beside it what its owner should know."""
-    stem = file.with_name(f"{file.name}.{now:%Y%m%dT%H%M%S%f}")
-    try:
-        if lines:
-            told = Path(f"{stem}.unknown" if how == "done" else f"{stem}.why")
+def _claimed(file: Path, now: datetime) -> Path:
+    """Return *file* under a name that nobody else drops anything under."""
+    if file.suffix == TAKING:
+        return file
+    return _renamed(file, f"{file.name}.{now:%Y%m%dT%H%M%S%f}{TAKING}")
+
+
+def _put_aside(file: Path, how: str, lines: Sequence[str]) -> None:
+    """Rename the claimed *file*, and tell beside it what its owner should know."""
+    if lines:
+        told = file.with_suffix(".unknown" if how == "done" else ".why")
+        with _in_our_words():
             told.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        file.rename(f"{stem}.{how}")
+    _renamed(file, file.with_suffix(f".{how}").name)
+
+
+def _renamed(file: Path, name: str) -> Path:
+    with _in_our_words():
+        return file.rename(file.with_name(name))
+
+
+@contextmanager
+def _in_our_words() -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise ConfigError(
-            f"a list in [serve] urgent cannot be renamed ({error.strerror}): idsync has to be "
+            f"a list in [serve] urgent cannot be put aside ({error.strerror}): idsync has to be "
             "able to write to the folder"
         ) from None

@@ -98,3 +98,13 @@ def test_a_new_account_is_theirs_when_they_are_back() -> None:
     during = missing([record("1")], [ANOTHER], before)
     after = Reading(hr=[record("1")], directory=[ANOTHER], before=during).people()
     assert (reasons(after), ids(after)) == (set(), ids(before))
+
+
+def test_a_new_account_is_theirs_where_only_another_system_has_lost_them() -> None:
+    before = Reading(hr=[record("1")], groups=OLD).people()
+    away = (("groups", "g-1"),)
+    during = Reading(
+        hr=[record("1")], groups=OLD, directory=[ACCOUNT], before=before, away=away
+    ).people()
+    assert (reasons(during), ids(during)) == (set(), ids(before))
+    assert during.persons["mail"].to_list() == ["a@exempel.se"]

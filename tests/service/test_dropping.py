@@ -19,6 +19,7 @@ from tests.whole.test_main_job import by_key, rights
 from tests.whole.town import Town
 
 NOW = datetime(2026, 10, 1, 6, tzinfo=UTC)
+LATER = datetime(2026, 10, 1, 7, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_everybody_in_a_list_has_an_order_and_lines_of_nobody_are_told_beside_it
 ) -> None:
     config, state = opened
     drop("person\n200001\n999999\n200003\n")
-    [taken] = take_lists(config, state, lambda: NOW)
+    [taken] = list(take_lists(config, state, lambda: NOW))
     assert (taken.orders, [one.line for one in taken.unknown], taken.refused) == (2, [3], "")
     standing = state.orders.revocations()
     assert {(one.reason, one.ordered_by) for one in standing} == {
@@ -74,17 +75,21 @@ def test_everybody_in_a_list_has_an_order_and_lines_of_nobody_are_told_beside_it
     [told] = (town.folder / "var" / "urgent").glob("*.unknown")
     assert told.read_text(encoding="utf-8").startswith("line 3: nobody is known by this")
     assert "999999" not in told.read_text(encoding="utf-8")
-    assert take_lists(config, state, lambda: NOW) == []
+    assert list(take_lists(config, state, lambda: NOW)) == []
 
 
-def test_a_list_that_is_taken_twice_gives_the_same_orders(
-    opened: tuple[Config, State], drop: Callable[..., Path]
+def test_a_list_of_a_run_that_died_is_taken_up_and_gives_the_same_orders(
+    town: Town, opened: tuple[Config, State], drop: Callable[..., Path]
 ) -> None:
     config, state = opened
-    for _ in range(2):  # the machine died before the list was renamed
-        drop("200001\n")
-        take_lists(config, state, lambda: NOW)
-    assert len(state.orders.revocations()) == 1
+    drop("200001\n")
+    list(take_lists(config, state, lambda: NOW))
+    [done] = (town.folder / "var" / "urgent").iterdir()
+    done.rename(done.with_suffix(".taking"))  # the machine died before the last renaming
+    drop("200003\n")  # and there is another list of the same name by now
+    assert [one.orders for one in take_lists(config, state, lambda: LATER)] == [1, 1]
+    assert len(state.orders.revocations()) == 2
+    assert endings(town) == ["done", "done"]
 
 
 def test_a_list_that_is_still_written_to_waits(
@@ -93,7 +98,7 @@ def test_a_list_that_is_still_written_to_waits(
     drop("200001\n", age=0)
     drop("200003\n", "lista.csv.part")
     drop("200003\n", ".lista.csv")
-    assert take_lists(*opened, lambda: NOW) == []
+    assert list(take_lists(*opened, lambda: NOW)) == []
     assert opened[1].orders.revocations() == []
     assert endings(town) == ["csv", "csv", "part"]
 
@@ -107,7 +112,7 @@ def test_a_list_that_cannot_be_taken_is_put_aside_and_says_why(
     said: str,
 ) -> None:  # fmt: skip
     drop(text, "Åsa Öberg.csv", mode=mode)
-    [taken] = take_lists(*opened, lambda: NOW)
+    [taken] = list(take_lists(*opened, lambda: NOW))
     assert said in taken.refused
     assert "Öberg" not in taken.refused, "its name may be a person's"
     assert opened[1].orders.revocations() == []
@@ -119,7 +124,7 @@ def test_a_link_is_not_followed(town: Town, opened: tuple[Config, State], tmp_pa
     link = town.folder / "var" / "urgent" / "lista.csv"
     link.symlink_to(tmp_path / "annan.csv")
     os.utime(link, (1, 1), follow_symlinks=False)
-    [taken] = take_lists(*opened, lambda: NOW)
+    [taken] = list(take_lists(*opened, lambda: NOW))
     assert "symbolic link" in taken.refused
     assert opened[1].orders.revocations() == []
 
@@ -127,7 +132,7 @@ def test_a_link_is_not_followed(town: Town, opened: tuple[Config, State], tmp_pa
 def test_a_folder_that_is_not_there_is_told(town: Town, opened: tuple[Config, State]) -> None:
     (town.folder / "var" / "urgent").rmdir()
     with pytest.raises(ConfigError, match=r"\[serve\] urgent cannot be read"):
-        take_lists(*opened, lambda: NOW)
+        list(take_lists(*opened, lambda: NOW))
 
 
 def test_without_a_folder_nothing_is_looked_for(town: Town) -> None:
@@ -135,7 +140,7 @@ def test_without_a_folder_nothing_is_looked_for(town: Town) -> None:
     file.write_text(file.read_text(encoding="utf-8").replace("urgent =", "# urgent ="))
     config = load(file)
     state = open_state(config.idsync.state, witness=config.idsync.witness)
-    assert take_lists(config, state, lambda: NOW) == []
+    assert list(take_lists(config, state, lambda: NOW)) == []
     state.close()
 
 
