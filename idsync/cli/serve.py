@@ -7,6 +7,7 @@ import logging
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -45,9 +46,9 @@ def command(config: Path) -> int:
     except ModuleNotFoundError:
         raise ConfigError("serve needs more parts: install idsync with the extra service") from None
 
-    def on_reload(asked: threading.Event) -> None:
+    def on_reload(ask: Callable[[], None]) -> None:
         def hung_up(_: int, __: FrameType | None) -> None:
-            asked.set()
+            ask()
 
         signal.signal(signal.SIGHUP, hung_up)
 

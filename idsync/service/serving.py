@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import queue
 import socket
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -51,7 +51,7 @@ class Service:
         self, file: Path, config: Config, tell: Tell, clock: Callable[[], datetime]
     ) -> None:
         self.config = config
-        self.reload_asked = threading.Event()
+        self.reloads: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._file, self._tell, self._clock = file, tell, clock
         self._by = f"{socket.gethostname()}:{os.getpid()}"
         self._nightly: Nightly | None = None
@@ -190,8 +190,8 @@ class Service:
     def _supervise(self, also_lives: Callable[[], bool]) -> int:
         every, told = watchdog_s(), 0.0
         while not ASKED.wait(0.2):
-            if self.reload_asked.is_set():
-                self.reload_asked.clear()
+            if not self.reloads.empty():
+                self.reloads.get()
                 self.reload()
             for one in self.workers:
                 if one.fatal is not None:
@@ -237,14 +237,16 @@ class Service:
 
 
 def serve(file: Path, config: Config, tell: Tell, clock: Callable[[], datetime],
-          on_reload: Callable[[threading.Event], None]) -> int:  # fmt: skip
+          on_reload: Callable[[Callable[[], None]], None]) -> int:  # fmt: skip
     """Serve by *config*, read from *file*; *on_reload* is given what asks for a reload.
+
+    What asks for it takes no lock, so that a signal's handler may call it.
 
     Raises:
         ConfigError: nobody can listen at [serve] listen.
     """
     service = Service(file, config, tell, clock)
-    on_reload(service.reload_asked)
+    on_reload(lambda: service.reloads.put(None))
     if config.serve.listen is None:
         return service.run()
     from idsync.service.answering import health_app

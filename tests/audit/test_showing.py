@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 
 import pytest
 
@@ -183,7 +183,7 @@ def test_the_erased_are_shown_without_a_name(life: Life) -> None:
 def test_the_command_answers_in_local_time_and_notes_who_looked(life: Life) -> None:
     town = life.town
     town.json("sync", code=0)
-    tomorrow = (datetime.now(UTC) + DAY).strftime("%Y-%m-%d")
+    tomorrow = f"{datetime.now(life.config.idsync.timezone) + DAY:%Y-%m-%d}"
     shown = town.run("audit", "show", "--person", "200004", "--at", tomorrow, "--by", "maja")
     assert shown.code == 0
     assert "could open skola:SKOLA from 20" in shown.out

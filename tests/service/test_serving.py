@@ -63,6 +63,19 @@ LocalTarget.put = slow
 """
 
 
+ENDED_WHILE_IT_TELLS = """
+import os, signal
+class Asks:
+    def __init__(self, under): self.under = under
+    def flush(self): self.under.flush()
+    def write(self, text):
+        if '"configuration read"' in text:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return self.under.write(text)
+sys.stderr = Asks(sys.stderr)
+"""
+
+
 @dataclass
 class Served:
     """A process that serves, and what it says."""
@@ -238,6 +251,17 @@ def test_a_hangup_takes_a_new_configuration_only_when_it_is_valid(town: Town) ->
         service.until("configuration read", digest=new.digest)
         assert service.stop()[0] == 0
     assert not (town.folder / "var" / "other.db").exists()
+
+
+@pytest.mark.case("J14")
+def test_a_service_that_is_asked_to_end_while_it_tells_something_ends(town: Town) -> None:
+    """A signal comes between any two steps: whoever hears it may wait for no lock."""
+    with served(town, ENDED_WHILE_IT_TELLS) as service:
+        service.until("serving")
+        service.process.send_signal(signal.SIGHUP)
+        service.until("configuration read")
+        service.until("ending")
+        assert service.process.wait(9) == 0
 
 
 # ── what dies ───────────────────────────────────────────────────────────────────────────
