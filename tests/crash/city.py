@@ -19,10 +19,10 @@ from idsync.model import Cardholder
 from idsync.plan.items import LEDGER
 from idsync.store import open_state
 from idsync.targets.local_system import LocalSystem
-from tests.crash.forks import Forks, Ran
 from tests.fakes.arx import PASSWORD, USER, FakeArx
 from tests.fakes.gallagher import KEY, FakeGallagher
 from tests.fakes.scim import TOKEN, FakeScim
+from tests.forks import Forks, Ran
 from tests.servers.postgres import OWNER, PASSWORDS, Database
 from tests.targets.gallagher_site import BASE, KEY_FIELD
 
@@ -180,7 +180,9 @@ class Small:
 
     def run(self, *words: str, kill_at: int = 0, reads: bool = False) -> Ran:
         """Run the command, and kill it at a step if one is named."""
-        return self.forks.run(self.folder, *words, kill_at=kill_at, reads=reads, **self.env)
+        return self.forks.run(
+            self.folder, words, self.env, steps=True, kill_at=kill_at, reads=reads
+        )
 
     def do(self, *words: str, code: int = 0) -> dict[str, Any]:
         """Run the command with --json, hold it to its exit code, return its document."""

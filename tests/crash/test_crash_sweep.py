@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash.city import ENV, Small
-from tests.crash.forks import Forks
+from tests.forks import Forks
 from tests.servers.postgres import Database
 
 pytest_plugins = ("tests.servers.state_fixtures",)

@@ -12,6 +12,7 @@ from typing import Any
 
 from idsync.config import connect_target, load
 from idsync.model import Cardholder
+from tests import forks
 
 GIVEN = ("Åsa", "Björn", "Cecilia", "Dag", "Örjan", "Élise", "Gun-Britt", "Håkan")
 FAMILY = ("Öberg", "af Ek", "O'Brien", "Ström", "Nuñez", "Ängquist")
@@ -172,9 +173,8 @@ class Town:
 
     def run(self, *words: str) -> Answer:
         """Run the command and return what it said."""
-        process = self.start(*words)
-        out, err = process.communicate(timeout=60)
-        return Answer(process.returncode, out, err)
+        ran = forks.run(self.folder, *words, NO_COLOR="1")
+        return Answer(ran.code, ran.out, ran.err)
 
     def json(self, *words: str, code: int | None = None) -> dict[str, Any]:
         """Run the command with --json, hold it to its exit code, return its document."""
