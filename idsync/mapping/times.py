@@ -6,7 +6,7 @@ The ends of the scale stand for "always" and "never ends".
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -14,11 +14,12 @@ import polars as pl
 ALWAYS = -(2**62)
 NEVER = 2**62
 INSTANT = pl.Datetime("us", "UTC")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def microseconds(instant: datetime) -> int:
     """Return *instant* as microseconds since 1970."""
-    return int(pl.Series([instant], dtype=INSTANT).to_physical()[0])
+    return (instant - EPOCH) // timedelta(microseconds=1)
 
 
 def micro(name: str, unbounded: int) -> pl.Expr:

@@ -19,6 +19,8 @@ def with_reasons(
     items: pl.DataFrame, desired: Desired, revoked: pl.DataFrame, now: datetime
 ) -> pl.DataFrame:
     """Return *items* with `because` filled in; *revoked* is person_id, because."""
+    if items.is_empty():
+        return items
     rows = desired.people.persons.select(person_id="id").with_row_index("person")
     who = items.select("person_id").unique().join(rows, on="person_id", how="left")
     asked = (

@@ -138,6 +138,8 @@ def _strangers(
     A name that nobody gave says nothing, on either side.
     """
     fresh = claims.filter(pl.col("exists") & ~pl.col("linked")).select("person")
+    if fresh.is_empty():
+        return fresh["person"]
     met = there.join(fresh, on="person", how="semi")
     both = people.persons[met["person"]].select(
         given=_folded("given_name"), family=_folded("family_name"), alias=_folded(alias()),

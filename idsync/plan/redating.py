@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from idsync.mapping.times import ALWAYS, NEVER
-from idsync.plan.items import INSTANT, items
+from idsync.plan.items import INSTANT, ITEMS, items
 
 RIGHT = ["person", "kind", "ref"]
 
@@ -49,6 +49,8 @@ def beside_kept(
 
 def covering(grants: pl.DataFrame, wider: pl.DataFrame) -> pl.DataFrame:
     """Return RIGHT of *grants* each of whose grants lies within one of *wider*."""
+    if grants.is_empty() or wider.is_empty():
+        return grants.select(RIGHT).clear()
     spans = wider.select(*RIGHT, wide_begin=_begin("begin"), wide_end=_end("end"))
     met = grants.with_row_index("grant").join(spans, on=RIGHT, how="left")
     within = (pl.col("wide_begin") <= _begin("begin")) & (pl.col("wide_end") >= _end("end"))
@@ -66,6 +68,8 @@ def grant_items(
     instant: int,
 ) -> pl.DataFrame:
     """Return the items that remove *mine*, add *missing*, and re-date what is in both."""
+    if missing.is_empty() and mine.is_empty():
+        return pl.DataFrame(schema=ITEMS)
     # one right once: the first of several own grants of one right becomes the new one
     first = pl.int_range(pl.len()).over(RIGHT)
     paired = mine.sort(*RIGHT, "begin", "end").with_columns(nth=first, was=pl.lit(True)).join(

@@ -23,7 +23,7 @@ from idsync.plan.because import with_reasons
 from idsync.plan.difference import difference
 from idsync.plan.given import Orders, Target, TargetPlan
 from idsync.plan.holdings import Holdings
-from idsync.plan.items import INSTANT, LEDGER, ORDER, items
+from idsync.plan.items import INSTANT, ITEMS, LEDGER, ORDER, items
 from idsync.plan.recognise import REFUSALS, recognise
 from idsync.plan.redating import RIGHT, beside_kept, beside_others, grant_items
 from idsync.plan.states import Moves, state_items
@@ -206,8 +206,11 @@ class _Stage:
 
     def _owned(self, extra: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Split rows that nobody wants into idsync's own and others'; what hands gave is theirs."""
-        reason = self.holdings.held["reason"].gather(extra["row"]).fill_null("")
+        row = extra["row"]
         extra = extra.select("person", "key", "kind", "ref", "begin", "end", "valid_from")
+        if extra.is_empty():
+            return extra, extra
+        reason = self.holdings.held["reason"].gather(row).fill_null("")
         ours = self.ledger.filter(
             pl.col("key").is_in(extra["key"].unique().implode()) & (pl.col("kind") != "block")
         ).select(
@@ -283,10 +286,12 @@ class _Stage:
 
     def _again(self, managed: pl.DataFrame) -> pl.DataFrame:
         """Items that send again what does not hold as the system shows it."""
+        amiss = self.holdings.cardholders.select(because="amiss").with_row_index("holder")
+        amiss = amiss.filter(pl.col("because") != "")
+        if amiss.is_empty():
+            return pl.DataFrame(schema=ITEMS)
         frozen = self.known.mask(self.frozen).gather(managed["person"])
-        records = self._records(managed.filter(~frozen))
-        amiss = self.holdings.cardholders["amiss"].gather(records["holder"]).fill_null("")
-        rows = records.with_columns(amiss.alias("because")).filter(amiss != "")
+        rows = self._records(managed.filter(~frozen)).join(amiss, on="holder")
         rows = rows.sort("key", "because").unique("key", keep="first")
         revoked = self.known.mask(self.revoked).gather(rows["person"])
         return items(

@@ -106,7 +106,11 @@ def part_values(
 
 def _decoded(blob: bytes, columns: pl.Schema) -> pl.DataFrame:
     rows = pl.read_ipc(io.BytesIO(blob), columns=columns.names())
-    return rows if rows.schema == columns else rows.select(columns.names()).cast(columns)
+    return (
+        rows
+        if rows.schema == columns
+        else rows.select(pl.col(name).cast(dtype) for name, dtype in columns.items())
+    )
 
 
 def _coded(rows: pl.DataFrame) -> pl.DataFrame:
