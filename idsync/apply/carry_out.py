@@ -223,6 +223,8 @@ class _Line:
         return Result(outcome=outcome, standing=work.items.clear(), down=down, sent=False)
 
     def _unwanted(self, work: Work) -> str:
+        if not self.urgent:
+            self.state.journal.require_awake()
         return "not sent: revoked in the meantime" if self._revoked(work) else ""
 
     def _revoked(self, work: Work) -> bool:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from idsync.config import Config
-from idsync.errors import IdsyncError
+from idsync.errors import IdsyncError, Unavailable
 from idsync.service.scheduling import dates_are_due, missed_between, slot, taken_up_again
 from idsync.service.waiting import due
 from idsync.store import State
-from idsync.store.nights import BEFORE, MISSED
+from idsync.store.nights import BEFORE, MISSED, Night
 
 Tell = Callable[..., None]
 """Says what happens: an event's name, then facts by name."""
@@ -75,15 +76,22 @@ class Nightly:
         elif known.outcome:
             self._done = newest.local_date
             return False
-        elif not taken_up_again(known.claimed_at, now):
+        elif not self._is_left(known, now) or not self._taken_over(known, now):
             return False
-        else:
-            with self.state.run_lock():  # who claimed it is at work no longer
-                if not nights.take_over(known, self.by, now):
-                    return False
         self.tell("night begins", date=newest.local_date, late=newest.late)
         self._run_night(newest.local_date)
         return True
+
+    def _is_left(self, known: Night, now: datetime) -> bool:
+        return taken_up_again(known.claimed_at, now, left=not known.claimed_by)
+
+    def _taken_over(self, known: Night, now: datetime) -> bool:
+        """Take a night over from who is at it no longer; False where somebody is."""
+        try:
+            with self.state.run_lock():
+                return self.state.nights.take_over(known, self.by, now)
+        except Unavailable:
+            return False
 
     def _note_missed(self, last: date | None, newest: date, now: datetime) -> None:
         for day in missed_between(last, newest)[-31:]:
@@ -93,11 +101,18 @@ class Nightly:
     def _run_night(self, local_date: date) -> None:
         try:
             ran = self.run(True)
-        except IdsyncError as error:
-            if error.exit_code != 4:  # waiting mends nothing
-                self.state.nights.end(local_date, None, FAILED, self.clock())
+        except Exception as error:
+            waits = not isinstance(error, IdsyncError) or error.exit_code == 4
+            with suppress(IdsyncError):  # where the state is away, it is found out from the lock
+                if waits:
+                    self.state.nights.leave(local_date, self.by, self.clock())
+                else:  # waiting mends nothing
+                    self.state.nights.end(local_date, self.by, None, FAILED, self.clock())
             raise
-        self.state.nights.end(local_date, ran.run, ran.outcome, self.clock())
+        mine = self.state.nights.end(local_date, self.by, ran.run, ran.outcome, self.clock())
+        if not mine:
+            self.tell("night was taken over", level="warning", date=local_date, run=ran.run)
+            return
         self._done = local_date
         self.tell("night ended", date=local_date, run=ran.run, outcome=ran.outcome)
 

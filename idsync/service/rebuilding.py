@@ -100,6 +100,7 @@ def rebuild(
         settle_unknown(state, lambda name: connect_target(config.targets[name]), clock)
         found = _look(config, state, progress)
         with state.engine.begin() as connection:
+            state.journal.require_turn(connection)
             for one in found:
                 if not one.reason:
                     state.journal.replace_ledger(connection, one.target, one.ledger)

@@ -32,6 +32,7 @@ def remember(config: Config, state: State, seen: Look, now: datetime) -> None:
         frames |= people_frames(people)
     frames |= {f"due:{name}": frame for name, frame in seen.due.items()}
     with state.engine.begin() as connection:
+        state.journal.require_turn(connection)  # what was read before another run is old by now
         for name, read in seen.reads.items():
             state.verdicts.keep(connection, name, read.verdict, now)
             if read.fresh is not None:

@@ -18,6 +18,9 @@ LATE = timedelta(minutes=15)
 AGAIN = timedelta(minutes=5)
 """How long after a try in vain the next one is made."""
 
+BEGUN = timedelta(seconds=10)
+"""So long after its claim a night is at work: it may not have come as far as its lock."""
+
 PURSUED_EVERY = timedelta(seconds=60)
 """How often revocations that are not confirmed are tried."""
 
@@ -55,12 +58,14 @@ def missed_between(last: date | None, newest: date) -> list[date]:
     return [last + timedelta(days=count) for count in range(1, (newest - last).days)]
 
 
-def taken_up_again(claimed_at: datetime, now: datetime) -> bool:
-    """Whether a night that was claimed and has no outcome is tried again: its run came to nothing.
+def taken_up_again(claimed_at: datetime, now: datetime, *, left: bool) -> bool:
+    """Whether a night that has no outcome is tried again.
 
-    A claim from the future was made by a clock that has been put back.
+    One that was *left* at *claimed_at*, tried in vain, is after a while; else it is as soon as
+    nobody is at it, which the lock of runs tells. A claim from the future was made by a clock
+    that has been put back.
     """
-    return not claimed_at <= now < claimed_at + AGAIN
+    return not claimed_at <= now < claimed_at + (AGAIN if left else BEGUN)
 
 
 def dates_are_due(

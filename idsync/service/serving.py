@@ -35,6 +35,9 @@ SILENT_S = 90.0
 LONGEST_PURSUIT_S = 900.0
 """Every call to a target has an end; a pursuit that has none by then hangs."""
 
+TURN_TRIED_S = 1.0
+"""How often a process tries to be the one that obeys and pursues."""
+
 DEATHS, WITHIN_S = 5, 600.0
 """A worker that dies so often in that time is not started again: the process ends."""
 
@@ -64,7 +67,11 @@ class Service:
         self._running = self._worker("running", self._runs, None)
         self.hearing = self._worker("hearing", self._obey, LONGEST_PURSUIT_S)
         self._fetching = self._worker("fetching", self._fetch, LONGEST_PURSUIT_S)
+        self._leading = self._worker("leading", self._lead, None)
         self.workers = [self._watching, self._pursuing, self._running, self.hearing]
+        self._leads = self._alone = config.idsync.state.startswith("sqlite:")
+        if not self._alone:
+            self.workers.append(self._leading)
         if config.serve.urgent is not None:
             self.workers.append(self._fetching)
 
@@ -83,6 +90,26 @@ class Service:
             self._attended[id(state)] = self.config
             attend(self.config, state, self._clock, strict=False)
 
+    def _lead(self, state: State) -> None:
+        """Be the one of several processes that obeys and pursues, as long as that may be."""
+        try:
+            with state.revoking(self._heard) as held:
+                if held is None:
+                    return
+                self._leads = True
+                self._tell("this process obeys events and pursues revocations")
+                self._heard()
+                while not (held.lost or ASKED.wait(0.2)):
+                    pass
+        finally:
+            self._leads = False
+            ASKED.wait(TURN_TRIED_S)
+            self._leading.wake.set()
+
+    def _heard(self) -> None:
+        self.hearing.wake.set()
+        self._pursuing.wake.set()
+
     def _runs(self, state: State) -> None:
         config = self.config
         if self._nightly is None or self._nightly.state is not state:
@@ -96,6 +123,8 @@ class Service:
         self._nightly.tick(config)
 
     def _pursue(self, state: State) -> None:
+        if not self._leads:
+            return
         self._attend(state)
         for one in pursue(self.config, state, self._clock):
             self._tell(
@@ -112,11 +141,12 @@ class Service:
             level = "warning" if one.refused or lines else "info"
             self._tell("urgent list", level=level, orders=one.orders, lines_of_nobody=lines,
                        refused=one.refused)  # fmt: skip
+            state.call()
             self._pursuing.wake.set()
 
     def _obey(self, state: State) -> None:
         """Act on what senders have told: whatever is kept in the inbox."""
-        if not self.config.events.senders:
+        if not (self._leads and self.config.events.senders):
             return
         self._attend(state)
         done = work_off(self.config, state, self._clock)

@@ -18,6 +18,7 @@ from idsync.store.audit import Audit
 from idsync.store.audit_records import Record
 from idsync.store.orders import Orders
 from idsync.store.tables import event, event_alarm
+from idsync.store.turns import call
 
 REMEMBERED = timedelta(days=8)
 """For how long an id is known again. Senders try one event for up to three days or so."""
@@ -124,6 +125,7 @@ class Inbox:
             ).scalar()  # fmt: skip
             if new is not None:
                 # not the digest: of a body that names somebody it could be guessed from
+                call(connection)
                 facts = {"event": new, "issuer": told.issuer, "kind": told.kind}
                 self._audit.append(connection, [Record(kind="told", facts=facts)], now)
                 return True

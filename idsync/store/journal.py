@@ -18,6 +18,7 @@ from idsync.plan.items import ITEMS, LEDGER, merged_ledger
 from idsync.store.audit import Audit
 from idsync.store.digests import digest_of, require_sound
 from idsync.store.frames import Frames
+from idsync.store.running import Mine
 from idsync.store.tables import journal
 
 OPEN = ("intent", "unknown")
@@ -57,16 +58,24 @@ class Journal:
         self._frames = frames
         self._audit = audit
         self._noted = noted
-        self._allowed: Callable[[Connection], None] = lambda _: None
+        self._mine = Mine()
 
     @contextmanager
-    def only_while(self, allowed: Callable[[Connection], None]) -> Iterator[None]:
-        """Within it nothing is intended, and so nothing sent, once *allowed* raises."""
-        before, self._allowed = self._allowed, allowed
+    def only_while(self, mine: Mine) -> Iterator[None]:
+        """Within it nothing is intended, sent or learnt once the run is not *mine*."""
+        before, self._mine = self._mine, mine
         try:
             yield
         finally:
-            self._allowed = before
+            self._mine = before
+
+    def require_turn(self, connection: Connection) -> None:
+        """Raise Unavailable where another run has taken over; until this commits none can."""
+        self._mine.written(connection)
+
+    def require_awake(self) -> None:
+        """Raise Unavailable where this process has slept, and another run has taken over."""
+        self._mine.sent()
 
     def intend(
         self, run: int, operations: Sequence[tuple[str, str, pl.DataFrame]], now: datetime
@@ -84,7 +93,7 @@ class Journal:
             for target, person, items in operations
         ]  # fmt: skip
         with self._engine.begin() as connection:
-            self._allowed(connection)
+            self.require_turn(connection)
             numbers = [
                 connection.execute(
                     insert(journal).values(digest=_digest(row), **row).returning(journal.c.id)

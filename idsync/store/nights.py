@@ -71,14 +71,28 @@ class Nights:
             )
         return bool(changed.rowcount)
 
-    def end(self, local_date: date, run: int | None, outcome: str, now: datetime) -> None:
-        """Write down how a night ended."""
+    def leave(self, local_date: date, by: str, now: datetime) -> None:
+        """Give up what *by* has tried in vain: whoever comes later tries again."""
         with self._engine.begin() as connection:
             connection.execute(
                 update(night)
-                .where(night.c.local_date == local_date.isoformat())
+                .where(
+                    night.c.local_date == local_date.isoformat(),
+                    night.c.claimed_by == by,
+                    night.c.outcome == "",
+                )
+                .values(claimed_by="", claimed_at=now.isoformat())
+            )
+
+    def end(self, local_date: date, by: str, run: int | None, outcome: str, now: datetime) -> bool:
+        """Write down how the night of *by* ended; False where somebody took it over."""
+        with self._engine.begin() as connection:
+            changed = connection.execute(
+                update(night)
+                .where(night.c.local_date == local_date.isoformat(), night.c.claimed_by == by)
                 .values(run=run, outcome=outcome, ended_at=now.isoformat())
             )
+        return bool(changed.rowcount)
 
     def of(self, local_date: date) -> Night | None:
         """Return the night of *local_date*."""

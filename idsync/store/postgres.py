@@ -1,16 +1,14 @@
-"""The state in PostgreSQL: how it is reached, what its errors mean, and one run at a time.
+"""The state in PostgreSQL: how it is reached, and what its errors mean.
 
 Facts from the PostgreSQL manual: 34.1 and 34.15 (how a client connects, and its environment),
-20.3.2 (client_connection_check_interval: not on Windows), 20.5 (synchronous_commit), 13.3.5
-(advisory locks), 55.7 (BackendKeyData), appendix A (SQLSTATE).
+20.3.2 (client_connection_check_interval: not on Windows), 20.5 (synchronous_commit), 55.7
+(BackendKeyData), appendix A (SQLSTATE).
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,6 @@ from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from idsync.errors import ConfigError, IdsyncError, IntegrityError, NoRoom, Unavailable
-from idsync.store.engines import LOCKS
 
 NEAR = ("", "localhost", "127.0.0.1", "::1")
 """Hosts to which the way is this machine: no certificate is asked for."""
@@ -39,6 +36,7 @@ MANNERS = """
         ('tcp_keepalives_interval', '10'),
         ('tcp_keepalives_count', '3'),
         ('idle_session_timeout', '0'),   -- a run is long; from version 14 on
+        ('idle_in_transaction_session_timeout', '20s'),  -- who is stopped in one holds up all
         ('client_connection_check_interval', '500ms')  -- and so it is in the middle of a query
     ) AS ours (name, wanted)
     JOIN pg_settings USING (name)
@@ -144,48 +142,6 @@ def require_every_letter(connection: Connection) -> None:
         raise ConfigError(
             "the database of the state cannot hold every letter: make it with ENCODING 'UTF8'"
         )
-
-
-# ── one run at a time ───────────────────────────────────────────────────────────────────
-
-TAKE = text("SELECT CASE WHEN pg_try_advisory_lock(:locks) THEN pg_backend_pid() END")
-LET_GO = text("SELECT pg_advisory_unlock(:locks)")
-STILL = text(
-    """
-    SELECT 1 FROM pg_locks
-    WHERE locktype = 'advisory' AND (classid, objid, objsubid) = (0, :locks, 1) AND granted
-    AND pid = :pid
-    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    """
-)
-
-
-@contextmanager
-def run_lock(engine: Engine) -> Iterator[Callable[[Connection], None] | None]:
-    """Take the lock of runs, or give None where another has it.
-
-    The lock belongs to a session of its own, and is let go when that ends: by the server,
-    too, where the run is killed. A run may lose it (an administrator ends the session, the
-    server is restarted): what is given raises Unavailable then.
-    """
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as session:
-        pid = session.execute(TAKE, {"locks": LOCKS}).scalar()
-        if pid is None:
-            yield None
-            return
-
-        def still(connection: Connection) -> None:
-            if connection.execute(STILL, {"locks": LOCKS, "pid": pid}).scalar() is None:
-                raise Unavailable(
-                    "the database ended the session that keeps other runs out, so this run "
-                    "stops before it sends more: run again"
-                )
-
-        try:
-            yield still
-        finally:
-            with suppress(IdsyncError):  # the session may be gone, and the lock with it
-                session.execute(LET_GO, {"locks": LOCKS})
 
 
 # ── what errors mean ────────────────────────────────────────────────────────────────────

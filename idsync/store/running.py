@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
@@ -15,17 +16,31 @@ from typing import TextIO
 from sqlalchemy import Connection, Engine, insert, select, update
 
 from idsync.errors import ConfigError, IntegrityError, Unavailable
-from idsync.store.postgres import run_lock
 from idsync.store.tables import meta
+from idsync.store.turns import RUNS, taken
 
 Allowed = Callable[[Connection], None]
+
+
+@dataclass(frozen=True)
+class Mine:
+    """Both raise Unavailable once this run is not the one at work any longer.
+
+    written: within a transaction, and until it commits no other run begins. sent: before a
+    call to a system; it asks the database only where this process may have slept.
+    """
+
+    written: Allowed = lambda _: None
+    sent: Callable[[], None] = lambda: None
+
+
 OWNER = "run:owner"
 """Under this name stands in `meta` which run is at work, or was last."""
 
 
 @contextmanager
-def one_run(engine: Engine, file: Path | None) -> Iterator[Allowed]:
-    """Keep every other run out, and give what raises once this run is not the one any longer.
+def one_run(engine: Engine, file: Path | None) -> Iterator[Mine]:
+    """Keep every other run out, and give what tells whether this run is still the one.
 
     Raises:
         Unavailable: another run is at work, or has taken over.
@@ -37,20 +52,25 @@ def one_run(engine: Engine, file: Path | None) -> Iterator[Allowed]:
             if not mine:
                 raise _busy(engine)
             _require_whole(engine)
-            yield _owner(engine)
+            yield Mine(_owner(engine))
     elif engine.dialect.name == "postgresql":
-        with run_lock(engine) as still_mine:
-            if still_mine is None:
+        with taken(engine, RUNS) as held:
+            if held is None:
                 raise _busy(engine)
             newest = _owner(engine)
 
             def both(connection: Connection) -> None:
-                still_mine(connection)
+                held.still(connection)
                 newest(connection)
 
-            yield both
+            def sent() -> None:
+                if not held.fresh:
+                    with engine.connect().execution_options(reads=True) as connection:
+                        both(connection)
+
+            yield Mine(both, sent)
     else:
-        yield lambda _: None
+        yield Mine()
 
 
 @contextmanager
@@ -126,7 +146,8 @@ def _owner(engine: Engine) -> Allowed:
             connection.execute(insert(meta).values(name=OWNER, value=owner))
 
     def still(connection: Connection) -> None:
-        if connection.execute(wanted).scalar() != owner:
+        # shared: whoever would take over waits until what is written beside this is durable
+        if connection.execute(wanted.with_for_update(read=True)).scalar() != owner:
             raise Unavailable(
                 "another run has taken this state over, so this run stops before it sends more: "
                 "see to it that one machine alone works on it"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,6 +36,7 @@ from idsync.store.reserve import Reserve
 from idsync.store.running import one_run
 from idsync.store.sqlite import NO_ROOM
 from idsync.store.tables import VERSION, journal, meta, metadata, revocation, run, snapshot
+from idsync.store.turns import REVOCATIONS, Held, call, taken
 from idsync.store.verdicts import Verdicts
 from idsync.store.witness import Height, Witness
 
@@ -145,9 +146,24 @@ class State:
         """
         with ExitStack() as held:
             with self.urgent():  # a full disk keeps no run from its revocations
-                allowed = held.enter_context(one_run(self.engine, self._file))
-            held.enter_context(self.journal.only_while(allowed))
+                mine = held.enter_context(one_run(self.engine, self._file))
+            held.enter_context(self.journal.only_while(mine))
             yield
+
+    @contextmanager
+    def revoking(self, heard: Callable[[], None]) -> Iterator[Held | None]:
+        """Be the one of several processes that obeys events and pursues revocations.
+
+        None where another is. *heard* is called when another process has work for the one who
+        is. Only in PostgreSQL there may be several.
+        """
+        with taken(self.engine, REVOCATIONS, heard) as held:
+            yield held
+
+    def call(self) -> None:
+        """Let the process that obeys and pursues look at once."""
+        with self.engine.begin() as connection:
+            call(connection)
 
     # ── room ────────────────────────────────────────────────────────────────────────────
 

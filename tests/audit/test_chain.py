@@ -13,6 +13,7 @@ from idsync.model import Outcome
 from idsync.store import State, open_state
 from idsync.store.audit_checkpoints import WRITTEN, Checkpoints
 from idsync.store.audit_records import Record, canonical
+from idsync.store.running import Mine
 from idsync.store.tables import audit, audit_head, journal, meta
 from tests.audit.examples import NOTHING, Site, rewrite, rows_of, site_of
 from tests.plan.examples import NOW
@@ -257,7 +258,7 @@ def test_what_is_rolled_back_is_in_neither(site: Site) -> None:
     def refuses(_: Connection) -> None:
         raise Stop
 
-    with pytest.raises(Stop), site.state.journal.only_while(refuses):
+    with pytest.raises(Stop), site.state.journal.only_while(Mine(refuses)):
         site.operations(1)
     assert site.problems() == []
 

@@ -101,7 +101,7 @@ def test_an_alarm_stands_until_it_is_over_whoever_sees_to_it(
     config, state = opened
     night(opened, START)
     state.nights.claim(date(2026, 10, 1), "a machine", START, late=True)
-    state.nights.end(date(2026, 10, 1), 1, "applied", START)
+    state.nights.end(date(2026, 10, 1), "a machine", 1, "applied", START)
     assert watch(config, state, START, {"pursuing": "died"}) == (
         ["fault:pursuing", "night-late"], []
     )  # fmt: skip
@@ -146,7 +146,7 @@ def test_a_night_at_twice_the_median_is_an_alarm_while_it_still_runs(
         begun = START + timedelta(hours=count)
         day = date(2026, 9, 28 + count)
         state.nights.claim(day, "a machine", begun)
-        state.nights.end(day, 1, "applied", begun + timedelta(minutes=minutes))
+        state.nights.end(day, "a machine", 1, "applied", begun + timedelta(minutes=minutes))
     begun = START + timedelta(hours=5)
     state.nights.claim(date(2026, 10, 1), "a machine", begun)
     assert names(opened, begun + timedelta(minutes=60)) == []

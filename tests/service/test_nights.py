@@ -199,11 +199,41 @@ def test_a_claim_whose_run_is_still_at_work_is_left_alone(machine: Machine) -> N
     machine.true = at("2026-01-02T02:30")
     machine.state.nights.claim(date(2026, 1, 2), "another", machine.true)
     machine.true += timedelta(hours=3)
-    with machine.state.run_lock(), pytest.raises(Unavailable):
+    with machine.state.run_lock():
         machine.nightly.tick(machine.config)
     assert machine.runs == []
     machine.nightly.tick(machine.config)  # it has died
     assert len(machine.runs) == 1
+
+
+@pytest.mark.case("C3")
+def test_a_night_whose_process_died_is_taken_over_at_the_next_tick(machine: Machine) -> None:
+    machine.true = at("2026-01-02T02:30")
+    machine.state.nights.claim(date(2026, 1, 2), "another", machine.true)
+    machine.true += timedelta(seconds=9)  # it may not have come as far as its lock
+    machine.nightly.tick(machine.config)
+    assert machine.runs == []
+    machine.true += timedelta(seconds=1)
+    machine.nightly.tick(machine.config)
+    assert len(machine.runs) == 1
+
+
+def test_a_fault_in_a_night_is_tried_again_after_a_while_and_not_at_once(
+    machine: Machine,
+) -> None:
+    def breaks() -> None:
+        raise RuntimeError("made up")
+
+    machine.fails = breaks
+    machine.true = at("2026-01-02T02:30")
+    tries = 0
+    for _ in range(10):
+        try:
+            machine.nightly.tick(machine.config)
+        except RuntimeError:
+            tries += 1
+        machine.true += timedelta(minutes=1)
+    assert tries == 2
 
 
 # ── several processes ───────────────────────────────────────────────────────────────────
@@ -255,7 +285,8 @@ def test_of_two_that_take_a_night_over_one_gets_it(state: State) -> None:
     assert left is not None
     later = now + timedelta(hours=1)
     assert [state.nights.take_over(left, by, later) for by in ("second", "third")] == [True, False]
-    state.nights.end(day, 7, "applied", later)
+    assert not state.nights.end(day, "first", 6, "partial", later), "it is not its night any longer"
+    assert state.nights.end(day, "second", 7, "applied", later)
     ended = state.nights.of(day)
     assert ended is not None
     assert (ended.claimed_by, ended.run, ended.outcome) == ("second", 7, "applied")

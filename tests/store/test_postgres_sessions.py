@@ -15,7 +15,6 @@ import pytest
 from idsync.errors import ConfigError
 from idsync.store import open_state
 from idsync.store.engines import LOCKS
-from idsync.store.postgres import postgres_engine, run_lock
 from tests.servers.pgbouncer import pooled
 from tests.servers.postgres import OWNER, PASSWORDS, ROOT, Database
 
@@ -83,21 +82,6 @@ def test_a_killed_run_lets_go_at_once_and_within_two_seconds_in_the_middle_of_a_
                 assert time.monotonic() < until
         process.send_signal(signal.SIGKILL)
         taken_after(postgres_database, at_most)
-
-
-def test_who_finds_the_lock_taken_is_told_so_and_lets_nothing_go(postgres_url: str) -> None:
-    one, other = postgres_engine(postgres_url), postgres_engine(postgres_url)
-    with run_lock(one) as still:
-        assert still is not None
-        for _ in range(2):
-            with run_lock(other) as found:
-                assert found is None
-        with one.connect() as connection:
-            still(connection)  # and raises nothing
-    with run_lock(other) as found:
-        assert found is not None
-    one.dispose()
-    other.dispose()
 
 
 # ── a pooler in between ─────────────────────────────────────────────────────────────────
