@@ -7,6 +7,9 @@ output says who leaked, and what.
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from idsync.model import Cardholder
-from tests import forks
 from tests.fakes.arx import PASSWORD as ARX_PASSWORD
 from tests.fakes.arx import USER as ARX_USER
 from tests.fakes.arx import FakeArx
@@ -186,13 +188,20 @@ class Site:
 
     # ── the command ─────────────────────────────────────────────────────────────────────
 
+    def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
+        """Start the command in the city's folder."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "idsync", *words],
+            cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdin=subprocess.PIPE, text=True,
+            env={**os.environ, "NO_COLOR": "1", **SECRETS, **self.environment, **environment},
+        )  # fmt: skip
+
     def run(self, *words: str, stdin: str = "", **environment: str) -> Answer:
         """Run the command and return what it said."""
-        ran = forks.run(
-            self.folder, *words, stdin=stdin, NO_COLOR="1",
-            **{**SECRETS, **self.environment, **environment},
-        )  # fmt: skip
-        return Answer(ran.code, ran.out, ran.err)
+        process = self.start(*words, **environment)
+        out, err = process.communicate(stdin, timeout=100)
+        return Answer(process.returncode, out, err)
 
     def json(self, *words: str, code: int = 0) -> dict[str, Any]:
         """Run the command with --json, hold it to its exit code, return its document."""
