@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sqlite3
 import time
@@ -158,12 +159,22 @@ def test_a_stranger_is_not_revoked_and_no_name_is_repeated(town: Town) -> None:
     assert "Traceback" not in answer.err
 
 
+@pytest.fixture(scope="module")
+def never_killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a town of 150 whose first run was left alone."""
+    town = Town(tmp_path_factory.mktemp("never") / "killed", people=150)
+    town.write()
+    town.json("sync", code=0)
+    return town.folder
+
+
 @pytest.mark.case("J1")
 @pytest.mark.parametrize("after", [1, 20, 64, 65])
-def test_killed_anywhere_the_next_run_ends_the_same(tmp_path: Path, after: int) -> None:
+def test_killed_anywhere_the_next_run_ends_the_same(
+    tmp_path: Path, never_killed: Path, after: int
+) -> None:
     whole = Town(tmp_path / "whole", people=150)
-    whole.write()
-    whole.json("sync", code=0)
+    shutil.copytree(never_killed, whole.folder)
 
     town = Town(tmp_path / "cut", people=150)
     town.write()
