@@ -26,7 +26,9 @@ from idsync.webhook import SKEW, Malformed, object_of
 OLDEST = timedelta(days=7)
 """Of a token. Its id is remembered a day longer, so no older one is acted on twice."""
 
-SHORTEST_RSA = 2048
+SHORTEST_RSA, LONGEST_RSA = 2048, 8192
+"""In bits; a longer one only takes time."""
+
 MOST_KEYS = 64
 MOST_SIGNS = 256
 """Of an id."""
@@ -86,19 +88,22 @@ def _key(one: Any) -> PublicKey | None:  # noqa: ANN401 - whatever JSON holds
     if not isinstance(one, dict) or one.get("use", "sig") != "sig" or "d" in one:
         return None  # whoever publishes the private half has lost the key
     kind, named, algorithm = one.get("kty"), one.get("kid"), one.get("alg", "")
-    if not isinstance(kind, str) or kind not in KINDS or not isinstance(named, str | None):
+    if not all(isinstance(text, str) for text in (kind, named or "", algorithm)):
         return None
-    if not isinstance(algorithm, str) or ALGORITHMS.get(algorithm or kind, (kind,))[0] != kind:
+    if kind not in KINDS or (algorithm and ALGORITHMS.get(algorithm, ("",))[0] != kind):
         return None
     parts = {name: one[name] for name in ("kty", "n", "e", "crv", "x", "y") if name in one}
     try:
-        key = KINDS[kind].import_key(parts)
-        size = key.raw_value.key_size if isinstance(key, RSAKey) else SHORTEST_RSA
+        fits = kind != "RSA" or SHORTEST_RSA <= _bits(parts["n"]) <= LONGEST_RSA
+        key = KINDS[kind].import_key(parts) if fits else None
     except (JoseError, ValueError, TypeError, KeyError):
         return None
-    if size < SHORTEST_RSA:
-        return None
-    return PublicKey(id=named, kind=kind, algorithm=algorithm, key=key)
+    return PublicKey(id=named, kind=kind, algorithm=algorithm, key=key) if key else None
+
+
+def _bits(number: str) -> int:
+    raw = base64.urlsafe_b64decode(number + "=" * (-len(number) % 4))
+    return int.from_bytes(raw, "big").bit_length()
 
 
 # ── the signature ───────────────────────────────────────────────────────────────────────

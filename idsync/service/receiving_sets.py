@@ -16,6 +16,7 @@ from idsync.config import Config, SetTable
 from idsync.errors import ConfigError, IdsyncError, Unavailable
 from idsync.secevent import (
     Claims,
+    PublicKey,
     Token,
     Wrong,
     claims_of,
@@ -23,7 +24,7 @@ from idsync.secevent import (
     token_of,
 )
 from idsync.secevent_kinds import CHANGED, UPDATED, VERIFICATION, kind_of, person_in
-from idsync.service.keyrings import Keyrings
+from idsync.service.keyrings import Keyring, Keyrings
 from idsync.service.receiving import ACCEPTED, LATER, Answer, keep, kept_key
 from idsync.service.streams import note_heard, states_asked
 from idsync.store import State, Told
@@ -84,23 +85,33 @@ def judged(
     """Return the answer to one token; after a 202 it survives all. *id_*: what it was told by."""
     if len(text) > MOST_BYTES:
         return refused("invalid_request", strange=True)
-    ring = rings.of(name, sender)
     try:
         token = token_of(text)
-        keys = ring.keys(token, now)
+        keys = _keys_for(token, rings.of(name, sender), state, name, now)
+        if keys is None:
+            return LATER
         if not keys:
             return refused("invalid_key", strange=True)
         require_signed(token, keys)
     except Wrong as error:
         return refused(error.code, strange=True)
-    except Unavailable:  # of the keys: the sender shall send it again
-        if ring.fault is not None and ring.fault[0] == now:
-            state.inbox.note(name, f"its keys cannot be read: {ring.fault[1]}", now)
-        return LATER
     try:
         return _Known(config, state, name, sender, now).kept(token, id_)
     except IdsyncError:
         return LATER
+
+
+def _keys_for(
+    token: Token, ring: Keyring, state: State, name: str, now: datetime
+) -> list[PublicKey] | None:
+    """Return the keys that *token* may be signed with; None where that is not known now."""
+    try:
+        return ring.keys(token, now)
+    except Unavailable:
+        return None
+    finally:
+        if ring.fault is not None and ring.fault[0] == now:
+            state.inbox.note(name, f"its keys cannot be read: {ring.fault[1]}", now)
 
 
 @dataclass(frozen=True)
