@@ -157,7 +157,7 @@ def test_killed_at_any_step_a_token_is_acknowledged_only_when_it_is_kept_and_don
         steps = int((folder / STEPS).read_text())
         assert steps > 15
         killed = 0
-        some = range(1, steps + 1) if long else range(1, steps + 1, max(1, steps // SHORT))
+        some = range(1, steps + 1) if long else range(1, steps + 1, max(1, 2 * steps // SHORT))
         for kill_at in some:
             shutil.rmtree(folder)
             shutil.copytree(kept, folder)

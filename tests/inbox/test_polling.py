@@ -205,7 +205,7 @@ def test_a_stream_is_verified_every_hour_by_a_state_that_nobody_else_knows(
     streamed.poll(2)
     assert len(fake.acked) == 1
     assert streamed.kept() == []
-    guessed = {"events": {"https://schemas.openid.net/secevent/ssf/event-type/verification":
+    guessed: dict[str, Any] = {"events": {"https://schemas.openid.net/secevent/ssf/event-type/verification":
                {"state": "guessed"}}, "sub_id": {"format": "opaque", "id": STREAM}}  # fmt: skip
     fake.pending["guessed"] = signed(streamed.said(jti="guessed", **guessed)).decode()
     unasked = guessed | {"events": {kind: {} for kind in guessed["events"]}}
