@@ -18,7 +18,7 @@ from idsync.errors import ConnectorError, IdsyncError, Refused, Unavailable
 from idsync.http import Api
 from idsync.service.keyrings import Keyrings
 from idsync.service.receiving_sets import judged
-from idsync.service.streams import note_heard
+from idsync.service.streams import note_begun, note_heard
 from idsync.service.transmitters import poll_url_of
 from idsync.store import State
 from idsync.webhook import MOST_BYTES, Malformed, object_of
@@ -98,6 +98,8 @@ class Poller:
         """Poll; tell whether anything came. Then more may be there: `moreAvailable` or not, the
         next poll is at once, and brings what there is.
         """
+        if self._api is None:
+            note_begun(state, self.name, self._clock())
         told = self._asked(sender)
         self._acks, self._errors = [], {}
         note_heard(state, self.name, self._clock())

@@ -93,10 +93,9 @@ def judged(
         if not keys:
             return refused("invalid_key", strange=True)
         require_signed(token, keys)
-    except Wrong as error:
-        return refused(error.code, strange=True)
-    try:
         return _Known(config, state, name, sender, now).kept(token, id_)
+    except Wrong as error:  # before anybody was known
+        return refused(error.code, strange=True)
     except IdsyncError:
         return LATER
 

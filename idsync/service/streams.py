@@ -20,7 +20,8 @@ NOTED_EVERY = timedelta(minutes=1)
 SILENT = timedelta(hours=3)
 """A stream that ought to be heard every hour, and is not for so long, is alarming."""
 
-HEARD, ASKED, STATES = "stream:heard:", "stream:asked:", "stream:states:"
+HEARD, SINCE = "stream:heard:", "stream:since:"
+ASKED, STATES = "stream:asked:", "stream:states:"
 """Under these names the state remembers it."""
 
 
@@ -29,6 +30,12 @@ def note_heard(state: State, name: str, now: datetime) -> None:
     before = _instant(state, HEARD + name)
     if before is None or abs(now - before) >= NOTED_EVERY:
         _remember(state, {HEARD + name: now.isoformat()})
+
+
+def note_begun(state: State, name: str, now: datetime) -> None:
+    """Remember that from now on the sender *name* ought to be heard, unless it ought already."""
+    if not state.remembered(SINCE + name):
+        _remember(state, {SINCE + name: now.isoformat()})
 
 
 def heard(config: Config, state: State) -> dict[str, datetime | None]:
@@ -47,7 +54,7 @@ def silent(config: Config, state: State, now: datetime) -> dict[str, str]:
     for name, at in heard(config, state).items():
         sender = config.events.senders[name]
         ought = isinstance(sender, SetTable) and (sender.delivery == "poll" or sender.stream)
-        since = at or _instant(state, ASKED + name)
+        since = at or _instant(state, SINCE + name)
         if ought and since is not None and now - since > SILENT:
             hours = (now - since) // timedelta(hours=1)
             found[f"stream-silent:{name}"] = (
@@ -79,6 +86,7 @@ def verify(config: Config, state: State, now: datetime) -> Mapping[str, str]:
         asked = _instant(state, ASKED + name)
         if asked is not None and abs(now - asked) < VERIFIED_EVERY:
             continue
+        note_begun(state, name, now)
         fresh = secrets.token_urlsafe(24)
         states = " ".join([*states_asked(state, name)[-1:], fresh])
         _remember(state, {STATES + name: states, ASKED + name: now.isoformat()})

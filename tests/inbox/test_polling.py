@@ -258,6 +258,16 @@ def test_when_a_stream_was_last_heard_is_told_and_its_silence_is_an_alarm(office
     assert "stream-silent:idp" not in names
 
 
+def test_a_transmitter_that_never_answered_is_an_alarm_too(office: Polled) -> None:
+    office.transmitter.trouble = [(500, {})] * 2
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            office.poll()
+        names = {one["name"] for one in standing(office.config, office.state, office.now)}
+        office.now += timedelta(hours=4)
+    assert "stream-silent:idp" in names
+
+
 def test_a_sender_that_is_only_pushed_to_may_be_silent(tmp_path: Path) -> None:
     made = SetOffice(town_in(tmp_path))
     try:
