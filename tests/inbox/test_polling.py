@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -121,9 +120,11 @@ def test_acknowledgements_survive_an_answer_that_is_lost(office: Polled) -> None
     office.has("p2")
     office.poll()
     office.transmitter.trouble = [(400, {})]  # it does not like what is acknowledged
-    with suppress(ConnectorError):
+    with pytest.raises(ConnectorError):
         office.poll()
-    office.poll(2)
+    office.poll()
+    assert "ack" not in office.transmitter.polls[-1], "it would be refused again and again"
+    office.poll()
     assert office.transmitter.acked == ["jti-p1", "jti-p2"]
     assert office.kept() == ["p1", "p2"]
 
@@ -221,6 +222,15 @@ def test_a_stream_is_verified_every_hour_by_a_state_that_nobody_else_knows(
     fake.trouble = []
     assert verify(streamed.config, streamed.state, streamed.clock()) == {}
     assert fake.got.count("/verify") == 2
+
+
+def test_a_verification_that_comes_after_the_next_was_asked_for_is_taken(streamed: Polled) -> None:
+    for _ in range(2):
+        verify(streamed.config, streamed.state, streamed.clock())
+        streamed.now += timedelta(hours=1)
+    streamed.poll(2)
+    assert len(streamed.transmitter.acked) == 2
+    assert streamed.transmitter.errors == {}
 
 
 def test_what_stops_a_verification_is_told(streamed: Polled) -> None:

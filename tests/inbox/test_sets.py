@@ -256,6 +256,17 @@ def test_a_part_has_one_spelling_only(one: SetOffice, part: int) -> None:
     assert one.push(b".".join(parts)).code == "invalid_request"
 
 
+def test_a_signature_that_is_spelled_otherwise_is_no_second_token(one: SetOffice) -> None:
+    token = signed(one.said())  # four bits of its last letter say nothing
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    last = letters[letters.index(chr(token[-1])) ^ 1]
+    assert one.push(token[:-1] + last.encode()).code == "invalid_request"
+
+
+def test_a_token_of_more_than_64_kb_is_refused_however_well_it_is_signed(one: SetOffice) -> None:
+    assert one.push(signed(one.said(txn="x" * 50_000))).code == "invalid_request"
+
+
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -295,6 +306,15 @@ def test_whatever_comes_is_refused_and_never_an_error(
 def test_a_set_of_which_no_key_can_check_a_signature_is_none(text: bytes) -> None:
     with pytest.raises(Malformed):
         keys_of(text)
+
+
+def test_a_key_that_is_for_one_algorithm_is_for_no_other(office: SetOffice) -> None:
+    bound = jwk("RS256-1") | {"alg": "RS256"}
+    text = json.dumps({"keys": [bound, jwk("ES256-1")]})
+    (office.town.folder / "jwks.json").write_text(text, encoding="utf-8")
+    other = signed(office.said(), "RS256-1", alg="PS256")
+    assert office.push(other).code == "invalid_key"
+    assert office.push(signed(office.said(), "RS256-1")).status == 202
 
 
 def test_a_key_is_rotated_without_a_restart_and_one_taken_out_counts_no_longer(
