@@ -15,7 +15,7 @@ WORDS = ("errors", "model", "capabilities")
 ADAPTERS_SEE = (*WORDS, "settings", "http")
 EVERYTHING = (
     *WORDS, "settings", "files", "together", "http", "config", "mapping", "plan", "store", "apply",
-    "package", "service", "cli", "testing", "webhook", *PROMISES,
+    "package", "service", "cli", "testing", "webhook", "secevent", *PROMISES,
 )  # fmt: skip
 
 MAY_SEE: dict[str, tuple[str, ...]] = {
@@ -30,11 +30,12 @@ MAY_SEE: dict[str, tuple[str, ...]] = {
     "http": (*WORDS, "settings"),
     "rows": (*WORDS, "settings"),  # a cardholder in a described table: the same for sql and file
     "webhook": ("errors",),  # pure: who signed a message, and what it says
+    "secevent": ("errors", "webhook"),  # pure: who signed a token, and what it says
     "sources": (*ADAPTERS_SEE, "files"),
     "targets": (*ADAPTERS_SEE, "rows"),
     "mapping": WORDS,
     "plan": (*WORDS, "mapping"),
-    "config": (*WORDS, "settings", "mapping", *PROMISES),
+    "config": (*WORDS, "settings", "mapping", "http", *PROMISES),  # of http, what an address is
     "store": (*WORDS, "settings", "together", "mapping", "plan"),
     "apply": (*WORDS, "together", "mapping", "plan", "store", *PROMISES),
     "package": (*WORDS, "mapping", "plan"),
@@ -58,6 +59,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "fpdf": ("targets.work",),
     # http reads when a certificate ends, webhook checks what a sender of events signed
     "cryptography": ("store", "targets.work", "http", "webhook"),
+    "joserfc": ("secevent",),
     "starlette": ("service",),
     "defusedxml": ("targets.arx", "targets.file"),
     "tenacity": ("apply",),  # one layer retries

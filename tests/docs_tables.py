@@ -25,6 +25,7 @@ from pydantic.fields import FieldInfo
 
 from idsync import capabilities, model
 from idsync.cli.app import COMMANDS, app
+from idsync.config import events as event_tables
 from idsync.config import tables as file_tables
 from idsync.mapping import conditions
 from idsync.settings import Secret
@@ -116,9 +117,9 @@ def settings_tables() -> dict[str, Table]:
         "retention": file_tables.Retention,
         "schedule": file_tables.Schedule,
         "serve": file_tables.Serve,
-        "events": file_tables.Events,
-        "events sender": file_tables.SenderTable,
-        "events map": file_tables.EventMap,
+        "events": event_tables.Events,
+        "events sender": event_tables.SenderTable,
+        "events map": event_tables.EventMap,
         "profiles": file_tables.ProfileTable,
         "profiles.grants": file_tables.RightTable,
         "rules": file_tables.RuleTable,
@@ -126,6 +127,9 @@ def settings_tables() -> dict[str, Table]:
         "csv as_of": csv_settings.AsOf,
     }
     tables = {name: _keys(found) for name, found in models.items()}
+    common = set(event_tables.SenderTable.model_fields)
+    tables["events webhook"] = _keys(event_tables.WebhookTable, common)
+    tables["events set"] = _keys(event_tables.SetTable, common)
     for found in entry_points(group="idsync.sources"):
         if found.value.startswith("idsync."):
             tables[f"sources {found.name}"] = _keys(found.load().Config, {"kind"})

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from idsync.config.events import WHOLE_CITY
 from idsync.config.problems import Problems
 from idsync.config.sentences import suggest
-from idsync.config.tables import WHOLE_CITY, FileTable
+from idsync.config.tables import FileTable
 
 
 def check_references(file: FileTable, problems: Problems) -> None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from idsync.config.tables import Brakes, Correlation, Events, General, Retention, Schedule, Serve
+from idsync.config.events import Events
+from idsync.config.tables import Brakes, Correlation, General, Retention, Schedule, Serve
 from idsync.mapping.bands import Bands
 from idsync.mapping.catalogue import Catalogue, Profile, Rule
 from idsync.model import Kind

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import time
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -13,16 +12,16 @@ from zoneinfo import ZoneInfo
 from pydantic import (
     AfterValidator,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainValidator,
     ValidationInfo,
 )
 
+from idsync.config.events import Events
 from idsync.config.sentences import suggest
 from idsync.mapping.conditions import Condition, parse
 from idsync.model import ATTRIBUTES, GrantKind, Kind, Person, scalar_fields
-from idsync.settings import PathField, SecretField, Settings, ZoneField
+from idsync.settings import PathField, SecretField, Settings, Text, ZoneField
 
 IDENTIFYING = ("employee_number", "user_name", "mail", "phone")
 """Attributes that can tell who somebody is. A name cannot: two people may share one."""
@@ -98,7 +97,6 @@ def _absolute(name: str, value: str, folder: Path) -> str:
 WIDE_PEOPLE, WIDE_PERCENT = 500, 50
 """Of any limit of the brake: beyond it a limit holds next to nothing, which `check` says."""
 
-Text: TypeAlias = Annotated[str, Field(min_length=1)]
 Name: TypeAlias = Annotated[Text, AfterValidator(_name)]
 Days: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=3660)]
 Kept: TypeAlias = Annotated[int, Field(strict=True, ge=30, le=36_600)]
@@ -311,64 +309,6 @@ class RuleTable(Settings):
     when: Annotated[Any, PlainValidator(_condition)]
     requires: tuple[Text, ...] = ()
     grace_days: Days = 0
-
-
-EventKind: TypeAlias = Literal[
-    "person.ended", "employment.ended", "employment.ending", "employment.restored",
-    "person.changed",
-]  # fmt: skip
-"""What an event can say. The last two give nothing: they ask for a fresh look at HR."""
-
-
-class EventMap(Settings):
-    """Where in the body of an event each fact stands: names with a dot between the levels."""
-
-    kind: Text = "type"
-    person: Text = "data.person"
-    employment: Text = "data.employment"
-    occurred_at: Text = "timestamp"
-    sequence: Text = "data.sequence"
-    ends: Text = "data.ends"
-
-
-WHOLE_CITY = "*"
-"""As the controller of a sender: it may tell of everybody."""
-
-
-class SenderTable(Settings):
-    """[events.NAME]: who may tell what of whose people, and how it is known that it is they.
-
-    source: whose keys it tells people by, and what is read again where its word is not enough.
-    """
-
-    controller: Text
-    source: Text
-    keys: Annotated[tuple[SecretField, ...], Field(min_length=1, max_length=8)]
-    kinds: Annotated[tuple[EventKind, ...], Field(min_length=1)]
-    known_by: Literal["key", "employee_number"] = "key"
-    words: dict[Text, EventKind] = Field({})
-    map: EventMap = Field(default={}, validate_default=True)
-
-
-def _proxy(text: str) -> str:
-    try:
-        return str(ip_address(text))
-    except ValueError:
-        raise ValueError("write the IP address of the proxy itself, such as 127.0.0.1") from None
-
-
-class Events(Settings):
-    """[events]: every other key of it is a table of one sender."""
-
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, SenderTable] = Field(init=False)
-
-    trusted_proxy: tuple[Annotated[Text, AfterValidator(_proxy)], ...] = ()
-
-    @property
-    def senders(self) -> dict[str, SenderTable]:
-        """The senders, by the name that stands in their address."""
-        return self.__pydantic_extra__ or {}
 
 
 class FileTable(Settings):

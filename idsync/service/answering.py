@@ -95,6 +95,9 @@ class _Told(Collector):
             what = f"Seconds since the last whole cycle of each of the {side}"
             yield _labelled(f"{side[:-1]}_cycle_age_seconds", what, side[:-1], ages)
         yield _gauge("run_age_seconds", "Seconds since the last complete run", told["run"]["age_s"])
+        ages = {name: one["age_s"] for name, one in told["streams"].items()}
+        what = "Seconds since something of a sender of security event tokens came"
+        yield _labelled("stream_heard_age_seconds", what, "sender", ages)
         open_ = told["unconfirmed"]
         yield _gauge("revocations_unconfirmed", "Not confirmed everywhere", open_["revocations"])
         oldest = open_["oldest_s"] or 0

@@ -16,6 +16,7 @@ from idsync.config import Config
 from idsync.service.braking import margins
 from idsync.service.cycles import RUN, SOURCE, TARGET, last_cycle
 from idsync.service.scheduling import slow_after
+from idsync.service.streams import heard, silent
 from idsync.store import Night, State
 from idsync.store.nights import BEFORE, MISSED, lasted
 
@@ -45,6 +46,10 @@ def health(config: Config, state: State, now: datetime) -> dict[str, Any]:
         "sources": {name: _cycle(state, SOURCE + name, now) for name in config.sources},
         "targets": {name: _cycle(state, TARGET + name, now) for name in config.targets},
         "run": _cycle(state, RUN, now),
+        "streams": {
+            name: {"heard_at": at.isoformat() if at else None, "age_s": _since(at, now)}
+            for name, at in heard(config, state).items()
+        },
         "unconfirmed": {
             "revocations": len({one.order.id for one in open_}),
             "oldest": oldest,
@@ -66,12 +71,15 @@ def health(config: Config, state: State, now: datetime) -> dict[str, Any]:
 
 def _cycle(state: State, name: str, now: datetime) -> dict[str, Any]:
     at = last_cycle(state, name)
-    told = at.isoformat() if at else None
-    return {"complete_at": told, "age_s": _age(told, now)}
+    return {"complete_at": at.isoformat() if at else None, "age_s": _since(at, now)}
 
 
 def _age(since: str | None, now: datetime) -> float | None:
-    return (now - datetime.fromisoformat(since)).total_seconds() if since else None
+    return _since(datetime.fromisoformat(since) if since else None, now)
+
+
+def _since(at: datetime | None, now: datetime) -> float | None:
+    return (now - at).total_seconds() if at else None
 
 
 # ── alarms ──────────────────────────────────────────────────────────────────────────────
@@ -79,7 +87,12 @@ def _age(since: str | None, now: datetime) -> float | None:
 
 def wrong(config: Config, state: State, now: datetime) -> dict[str, str]:
     """Return what is wrong by what the state says, each by the name of its alarm."""
-    return _stale(config, state, now) | _nights(state, now) | _unconfirmed(config, state, now)
+    return (
+        _stale(config, state, now)
+        | _nights(state, now)
+        | _unconfirmed(config, state, now)
+        | silent(config, state, now)
+    )
 
 
 def standing(config: Config, state: State, now: datetime) -> list[dict[str, Any]]:

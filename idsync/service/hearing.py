@@ -16,8 +16,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from idsync.config import Config
-from idsync.service.receiving import LATER, SKEWED, UNRECOGNISED, Answer, receive
+from idsync.config import Config, SetTable
+from idsync.service.keyrings import Keyrings
+from idsync.service.receiving import LATER, Answer, receive
+from idsync.service.receiving_sets import receive_pushed, refused
 from idsync.store import State
 from idsync.webhook import MOST_BYTES
 
@@ -27,15 +29,11 @@ BODY_S = 10.0
 AT_ONCE = 128
 """How many messages are listened to at the same time; with 64 kB each that is all memory."""
 
-TOO_LARGE = Answer(status=413, error=f"a body has at most {MOST_BYTES} bytes")
-TOO_SLOW = Answer(status=408, error="the body took too long")
-PACKED = Answer(status=400, error="a body is sent as it is, without content-encoding")
+TOO_LARGE = Answer(status=413, error=f"a body has at most {MOST_BYTES} bytes", strange=True)
+TOO_SLOW = Answer(status=408, error="the body took too long", strange=True)
+PACKED = Answer(status=400, error="a body is sent as it is, without content-encoding", strange=True)
 TOO_MANY = Answer(status=429, error="too many refused messages: wait", retry_after_s=60)
 UNKNOWN = Answer(status=404, error="nothing is here")
-
-
-STRANGE = (UNRECOGNISED, SKEWED, TOO_LARGE, TOO_SLOW, PACKED)
-"""Answers that an agreed sender with a right clock never gets; they count against an address."""
 
 
 class Refusals:
@@ -81,10 +79,13 @@ Current = Callable[[], tuple[Config, State] | None]
 
 
 def app(
-    current: Current, clock: Callable[[], datetime], heard: Callable[[], None] = lambda: None
+    current: Current,
+    clock: Callable[[], datetime],
+    heard: Callable[[], None] = lambda: None,
+    rings: Keyrings | None = None,
 ) -> Starlette:
     """Return the application; *heard* is called whenever an event was kept."""
-    refusals, places = Refusals(), asyncio.Semaphore(AT_ONCE)
+    refusals, places, known = Refusals(), asyncio.Semaphore(AT_ONCE), rings or Keyrings()
 
     async def event(request: Request) -> Response:
         there = current()
@@ -93,7 +94,7 @@ def app(
         config, state = there
         name = request.path_params["name"]
         address = address_of(request, config.events.trusted_proxy)
-        if name not in config.events.senders:
+        if name not in config.events.senders or name in config.events.polled:
             return _response(UNKNOWN)
         if refusals.too_many(address, clock()):
             return _response(TOO_MANY)
@@ -103,17 +104,20 @@ def app(
             answer = await _answered(config, state, request, name)
         if answer.status == 202:
             heard()
-        elif answer in STRANGE:
+        elif answer.strange:
             refusals.add(address, clock())
         return _response(answer)
 
     async def _answered(config: Config, state: State, request: Request, name: str) -> Answer:
         body = await body_of(request)
+        is_set = isinstance(config.events.senders[name], SetTable)
         if isinstance(body, Answer):
-            return body
-        headers = request.headers.raw
+            return refused("invalid_request", strange=True) if is_set and body is PACKED else body
+        given = (name, request.headers.raw, body, clock())
         try:
-            return await run_in_threadpool(receive, config, state, name, headers, body, clock())
+            if is_set:
+                return await run_in_threadpool(receive_pushed, config, state, known, *given)
+            return await run_in_threadpool(receive, config, state, *given)
         except Exception:  # whatever it is: the sender shall send it again
             return LATER
 
@@ -164,7 +168,12 @@ def _response(answer: Answer) -> Response:
         headers["connection"] = "close"  # what is left of the body is not waited for
     if not answer.error:
         return Response(status_code=answer.status, headers=headers)
-    return JSONResponse({"error": answer.error}, status_code=answer.status, headers=headers)
+    if answer.code:  # RFC 8935, section 2.3
+        body = {"err": answer.code, "description": answer.error}
+        headers["content-language"] = "en"
+    else:
+        body = {"error": answer.error}
+    return JSONResponse(body, status_code=answer.status, headers=headers)
 
 
 def server_of(asgi: Any, host: str, port: int) -> uvicorn.Server:  # noqa: ANN401 - any ASGI

@@ -125,8 +125,7 @@ class Weighing:
         self._keys = _grouped(self._links, ["system", "person_id"], "value")
         self._owner = {(row[0], row[1]): row[2] for row in self._links.select(
             "system", "value", "person_id").iter_rows()}  # fmt: skip
-        numbered = self._people.persons.drop_nulls("employee_number")
-        self._numbered = _grouped(numbered, ["employee_number"], "id")
+        self._known_by: dict[str, Mapping[str, set[str]]] = {}
 
     def settled(self, one: Event, *, ask: bool) -> Settled | None:
         """Return what becomes of *one*; None where HR has to be asked and *ask* is not set."""
@@ -228,10 +227,20 @@ class Weighing:
 
     def _person(self, one: Event) -> str | None:
         sender = self._config.events.senders[one.issuer]
-        if sender.known_by == "employee_number":
-            found = self._numbered.get((one.person,), set())
-            return next(iter(found)) if len(found) == 1 else None
-        return self._owner.get((sender.source, one.person))
+        if sender.known_by == "key":
+            return self._owner.get((sender.source, one.person))
+        found = self._by(sender.known_by).get(_fold(sender.known_by, one.person), set())
+        return next(iter(found)) if len(found) == 1 else None
+
+    def _by(self, attribute: str) -> Mapping[str, set[str]]:
+        """Return who has each value of *attribute*; two who share one are not told apart."""
+        if attribute not in self._known_by:
+            told = _grouped(self._people.persons.drop_nulls(attribute), [attribute], "id")
+            found: dict[str, set[str]] = {}
+            for (value,), persons in told.items():
+                found.setdefault(_fold(attribute, value), set()).update(persons)
+            self._known_by[attribute] = found
+        return self._known_by[attribute]
 
     def _may_at_once(self, issuer: str) -> bool:
         if issuer not in self._left:
@@ -270,6 +279,11 @@ class Weighing:
     def _still(self, hr: Mapping[str, set[str]], one: Event, person: str) -> set[str]:
         keys = self._keys.get((self._source(one), person), set())
         return {job for key in keys for job in hr.get(key, ())}
+
+
+def _fold(attribute: str, value: str) -> str:
+    """Return *value* as it is compared: of a mail address no case counts."""
+    return value.casefold() if attribute == "mail" else value
 
 
 def _goes_on(now: datetime) -> pl.Expr:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from idsync.config import Config, SenderTable, SourceConfig
+from idsync.config import Config, SourceConfig, WebhookTable
 from idsync.errors import ConfigError, IdsyncError, NoRoom
 from idsync.model import day_end
 from idsync.service.personal_numbers import coded
@@ -37,16 +37,24 @@ MOST_SIGNS = 256
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a sender is told. `retry_after_s`: when it should try again."""
+    """What a sender is told. `retry_after_s`: when it should try again.
+
+    `code`: the error's name by RFC 8935, for senders of tokens. `strange`: no agreed sender
+    with a right clock ever gets it, so it counts against the address that it goes to.
+    """
 
     status: int
     error: str = ""
     retry_after_s: int | None = None
+    code: str = ""
+    strange: bool = False
 
 
 ACCEPTED = Answer(status=202)
-UNRECOGNISED = Answer(status=401, error="the sender is not recognised")
-SKEWED = Answer(status=401, error="webhook-timestamp is more than five minutes from our clock")
+UNRECOGNISED = Answer(status=401, error="the sender is not recognised", strange=True)
+SKEWED = Answer(
+    status=401, error="webhook-timestamp is more than five minutes from our clock", strange=True
+)
 MALFORMED = Answer(status=400, error="the body is not as agreed: see docs/events.md")
 NOT_AGREED = Answer(status=400, error="this kind of event is not agreed with this sender")
 LATER = Answer(status=503, error="this cannot be kept now: send it again", retry_after_s=30)
@@ -55,8 +63,9 @@ LATER = Answer(status=503, error="this cannot be kept now: send it again", retry
 def receive(
     config: Config, state: State, name: str, headers: Headers, body: bytes, now: datetime
 ) -> Answer:
-    """Return the answer to one message for the sender *name*; after a 202 it survives all."""
+    """Return the answer to one webhook for the sender *name*; after a 202 it survives all."""
     sender = config.events.senders[name]
+    assert isinstance(sender, WebhookTable)  # noqa: S101 - whoever calls has looked
     envelope = envelope_of(headers)
     if envelope is None:
         return UNRECOGNISED
@@ -64,12 +73,12 @@ def receive(
     if not is_signed(envelope, body, keys):
         return UNRECOGNISED if whole else LATER
     try:
-        return _kept(config, state, name, envelope, body, now)
+        return _kept(config, state, name, sender, envelope, body, now)
     except IdsyncError:
         return LATER
 
 
-def _keys(sender: SenderTable) -> tuple[list[Key], bool]:
+def _keys(sender: WebhookTable) -> tuple[list[Key], bool]:
     """Return the keys of a sender that are there, and whether that is all of them."""
     keys = []
     for secret in sender.keys:
@@ -81,9 +90,14 @@ def _keys(sender: SenderTable) -> tuple[list[Key], bool]:
 
 
 def _kept(
-    config: Config, state: State, name: str, envelope: Envelope, body: bytes, now: datetime
+    config: Config,
+    state: State,
+    name: str,
+    sender: WebhookTable,
+    envelope: Envelope,
+    body: bytes,
+    now: datetime,
 ) -> Answer:
-    sender = config.events.senders[name]
     if not is_fresh(envelope, now):
         state.inbox.note(name, "its clock, or a replay: webhook-timestamp is not of now", now)
         return SKEWED
@@ -97,12 +111,21 @@ def _kept(
     if told.kind not in sender.kinds:
         state.inbox.note(name, "a kind of event that is not agreed", now)
         return NOT_AGREED
+    keep(state, told, now)
+    return ACCEPTED
+
+
+def keep(state: State, told: Told, now: datetime) -> None:
+    """Keep it; when this returns, it survives a power cut.
+
+    Raises:
+        Unavailable: the state does not take it now.
+    """
     try:
         state.inbox.receive(told, now)
     except NoRoom:  # an end may use the room that is kept for revocations
         with state.urgent():
             state.inbox.receive(told, now)
-    return ACCEPTED
 
 
 # ── what it says ────────────────────────────────────────────────────────────────────────
@@ -110,7 +133,7 @@ def _kept(
 
 def told_of(
     name: str,
-    sender: SenderTable,
+    sender: WebhookTable,
     source: SourceConfig,
     zone: ZoneInfo,
     envelope: Envelope,
@@ -133,15 +156,19 @@ def told_of(
         raise Malformed("a coming end has a date")
     return Told(
         issuer=name, id=envelope.id, digest=hashlib.sha256(body).hexdigest(), kind=kind,
-        person=_kept_key(person, "persons", sender.known_by, source),
-        employment=_kept_key(employment, "employments", "key", source) if employment else None,
+        person=kept_key(person, "persons", sender.known_by, source),
+        employment=kept_key(employment, "employments", "key", source) if employment else None,
         occurred_at=_instant(document, where.occurred_at, zone),
         sequence=_number(document, where.sequence), ends=ends,
     )  # fmt: skip
 
 
-def _kept_key(value: str, kind: Any, column: str, source: SourceConfig) -> str:  # noqa: ANN401
-    """Return the key as the state knows it: a personal number as its code."""
+def kept_key(value: str, kind: Any, column: str, source: SourceConfig) -> str:  # noqa: ANN401
+    """Return the key as the state knows it: a personal number as its code.
+
+    Raises:
+        ConfigError: it is a personal number, and [sources] does not say so.
+    """
     table = pl.DataFrame({column: [value]}, schema={column: pl.String})
     return str(coded({kind: table}, source)[kind][column][0])
 

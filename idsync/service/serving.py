@@ -20,11 +20,14 @@ from idsync.service.applying import sync
 from idsync.service.auditing import attend
 from idsync.service.dropping import LOOKED_AT_EVERY, take_lists
 from idsync.service.health import standing, watch
+from idsync.service.keyrings import Keyrings
 from idsync.service.nightly import Nightly, Ran, Tell
 from idsync.service.notifying import notify, watchdog_s
 from idsync.service.obeying import work_off
+from idsync.service.polling import Poller
 from idsync.service.pursuing import pursue
 from idsync.service.scheduling import PURSUED_EVERY
+from idsync.service.streams import verify
 from idsync.service.working import Worker
 from idsync.store import State
 
@@ -74,9 +77,28 @@ class Service:
             self.workers.append(self._leading)
         if config.serve.urgent is not None:
             self.workers.append(self._fetching)
+        self.rings = Keyrings()
+        self._polling = [self._poller(name) for name in config.events.polled]
+        self._verifying = self._worker("verifying", self._verify, LONGEST_PURSUIT_S)
+        self.workers += self._polling
+        if any(why == "to verify" for _, why in config.events.visited):
+            self.workers.append(self._verifying)
 
     def _worker(self, name: str, work: Callable[[State], None], longest_s: float | None) -> Worker:
         return Worker(name, lambda: self.config, work, self._tell, longest_s)
+
+    def _poller(self, name: str) -> Worker:
+        """Return what polls one sender all the time; between two polls it rests by itself."""
+        poller = Poller(name, self.rings, self._clock, self.hearing.wake.set)
+
+        def work(state: State) -> None:
+            try:
+                poller.poll(self.config, state)
+            finally:
+                made.wake.set()
+
+        made = self._worker(f"polling {name}", work, LONGEST_PURSUIT_S)
+        return made
 
     def current(self) -> tuple[Config, State] | None:
         """Return what health is told of; None while the state does not answer."""
@@ -157,6 +179,11 @@ class Service:
             self._tell("events", **done.states)
             self._pursuing.wake.set()
 
+    def _verify(self, state: State) -> None:
+        """Let the streams that are due show that they still reach idsync."""
+        for name, reason in verify(self.config, state, self._clock()).items():
+            self._tell("stream not verified", level="warning", sender=name, reason=reason)
+
     def _watch(self, state: State) -> None:
         now = self._clock()
         cut = time.monotonic() - TOLD_AGAIN.total_seconds()
@@ -195,7 +222,9 @@ class Service:
             ASKED.set()
             ticker.shutdown(wait=False)
         until = time.monotonic() + DRAIN_S
-        late = [one.name for one in self.workers if not one.join(until - time.monotonic())]
+        # who waits for a transmitter holds nothing: what is not acknowledged is told again
+        waited = [one for one in self.workers if one not in self._polling]
+        late = [one.name for one in waited if not one.join(until - time.monotonic())]
         self._tell("ended", code=code, under_way=late)
         return code
 
@@ -208,7 +237,8 @@ class Service:
             for one in workers:
                 one.wake.set()
 
-        for every, workers in ((TICK, (self._watching, self._running, self.hearing)),
+        each = (self._watching, self._running, self.hearing, self._verifying)
+        for every, workers in ((TICK, each),
                                (PURSUED_EVERY, (self._pursuing,)),
                                (LOOKED_AT_EVERY, (self._fetching,))):  # fmt: skip
             ticker.add_job(
@@ -259,6 +289,8 @@ class Service:
                 self.config.idsync.state, self.config.idsync.witness, self.config.serve,
             ):  # fmt: skip
                 raise ConfigError("[idsync] state, witness and [serve] change at a restart only")
+            if new.events.visited != self.config.events.visited:
+                raise ConfigError("[events.NAME] delivery and stream change at a restart only")
         except IdsyncError as error:
             self._tell("configuration refused, the old one stays", level="error", reason=str(error))
             return
@@ -283,7 +315,7 @@ def serve(file: Path, config: Config, tell: Tell, clock: Callable[[], datetime],
     from idsync.service.hearing import app
     from idsync.service.listening import Listener, beside
 
-    events = app(service.current, clock, service.hearing.wake.set)
+    events = app(service.current, clock, service.hearing.wake.set, service.rings)
     listener = Listener(
         config.serve.listen, beside(health_app(service.current, clock), "/events/", events)
     )

@@ -144,6 +144,12 @@ class Inbox:
         with self._engine.connect().execution_options(reads=True) as connection:
             return [_event(row) for row in connection.execute(query)]
 
+    def last(self, issuer: str) -> datetime | None:
+        """Return when the newest event of *issuer* that is still kept came; None: there is none."""
+        query = select(func.max(event.c.received_at)).where(event.c.issuer == issuer)
+        with self._engine.connect().execution_options(reads=True) as connection:
+            return _instant(connection.execute(query).scalar())
+
     def at_once(self, issuer: str, since: datetime) -> int:
         """Return how many people lost access on the word of *issuer* alone since then."""
         query = select(func.count(event.c.person_id.distinct())).where(

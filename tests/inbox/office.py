@@ -74,6 +74,7 @@ class Office:
     town: Town
     now: datetime = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
     proxy: str = ""
+    more: str = ""  # of connectors.toml
     sent: int = 0
     jobs: dict[int, list[str]] = field(default_factory=dict)  # rows of HR, where not the town's
 
@@ -86,7 +87,8 @@ class Office:
         text = f"whpk_{base64.b64encode(public).decode()}"
         (folder / "public").write_text(text, encoding="utf-8")
         with (folder / "connectors.toml").open("a", encoding="utf-8") as file:
-            file.write(EVENTS.replace("PROXY", self.proxy).replace("FOLDER", str(folder)))
+            written = EVENTS.replace("PROXY", self.proxy) + self.more
+            file.write(written.replace("FOLDER", str(folder)))
         self.write_hr()
         self.config: Config = load(folder / "connectors.toml")
         self.state: State = open_state(self.config.idsync.state)

@@ -1,6 +1,7 @@
 """Listens and works in a process of its own, killed at a step: a process waits and forks for each.
 
-An order is a line of JSON: folder, port, kill_at. The answer is the exit code.
+An order is a line of JSON: folder, kill_at and port, or polls: how often the provider of
+identities is polled before what came is worked off. The answer is the exit code.
 """
 
 from __future__ import annotations
@@ -20,13 +21,15 @@ STEPS = ".steps"
 def serve() -> None:
     import idsync.service.applying
     import idsync.service.hearing
+    import idsync.service.polling
     import idsync.sources.csv
     import idsync.targets.local  # noqa: F401 - loaded once, for all forks
 
     for line in sys.stdin:
         child = os.fork()
         if not child:
-            _listen(json.loads(line))
+            order = json.loads(line)
+            (_poll if "polls" in order else _listen)(order)
         _, status = os.waitpid(child, 0)
         sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
         sys.stdout.flush()
@@ -56,6 +59,32 @@ def _listen(order: dict[str, Any]) -> None:
             if heard.wait(0.02):
                 heard.clear()
                 work_off(config, state, clock)
+        (folder / STEPS).write_text(str(steps.count))
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _poll(order: dict[str, Any]) -> None:
+    """Poll, and work off what came, in the child; never return."""
+    from idsync.config import load
+    from idsync.service.keyrings import Keyrings
+    from idsync.service.obeying import work_off
+    from idsync.service.polling import Poller
+    from idsync.store import open_state
+    from tests.crash.steps import Steps
+
+    code = 70
+    try:
+        folder = Path(order["folder"])
+        config = load(folder / "connectors.toml")
+        state = open_state(config.idsync.state)
+        steps = Steps(order["kill_at"])
+        steps.install()
+        poller = Poller("idp", Keyrings(), clock, rest=lambda _: None)
+        for _ in range(order["polls"]):
+            poller.poll(config, state)
+        work_off(config, state, clock)
         (folder / STEPS).write_text(str(steps.count))
         code = 0
     finally:

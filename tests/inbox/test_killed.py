@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -18,6 +19,7 @@ import requests
 from idsync.config import load
 from idsync.store import open_state
 from tests.inbox.office import Office, keys_of, post, town_in
+from tests.inbox.polled import Polled, transmitting
 from tests.inbox.serving import STEPS, STOP
 
 SHORT = 10
@@ -43,8 +45,7 @@ class Serving:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         order = {"folder": str(folder), "port": port, "kill_at": kill_at}
-        self._in.write(json.dumps(order) + "\n")
-        self._in.flush()
+        self._send(order)
         accepted: set[str] = set()
         office.now = datetime.now(UTC)
         for person in PEOPLE:
@@ -62,6 +63,15 @@ class Serving:
                 break
         (folder / STOP).touch()
         return int(self._out.readline()), accepted
+
+    def poll(self, folder: Path, kill_at: int = 0) -> int:
+        """Let it poll in *folder*; return its end."""
+        self._send({"folder": str(folder), "kill_at": kill_at, "polls": 2})
+        return int(self._out.readline())
+
+    def _send(self, order: dict[str, Any]) -> None:
+        self._in.write(json.dumps(order) + "\n")
+        self._in.flush()
 
     def close(self) -> None:
         self._in.close()
@@ -128,3 +138,37 @@ def test_killed_at_any_step_what_was_accepted_is_done_once_and_all_of_it(
         assert ever == len(PEOPLE), "each is ordered once"
         assert office.doors() == wanted, kill_at
     assert killed > len(some) // 2
+
+
+@pytest.mark.case("W13")
+def test_killed_at_any_step_a_token_is_acknowledged_only_when_it_is_kept_and_done_once(
+    tmp_path: Path, serving: Serving, long: bool
+) -> None:
+    with transmitting() as fake:
+        office = Polled(tmp_path, fake)
+        office.sync()
+        office.close()
+        folder, ids = office.town.folder, {office.has(person) for person in PEOPLE}
+        kept = tmp_path / "kept"
+        shutil.copytree(folder, kept)
+        told = dict(fake.pending)
+        assert serving.poll(folder) == 0
+        assert set(fake.acked) == ids
+        steps = int((folder / STEPS).read_text())
+        assert steps > 15
+        killed = 0
+        some = range(1, steps + 1) if long else range(1, steps + 1, max(1, 2 * steps // SHORT))
+        for kill_at in some:
+            shutil.rmtree(folder)
+            shutil.copytree(kept, folder)
+            fake.pending, fake.acked = dict(told), []
+            killed += serving.poll(folder, kill_at) == -9
+            _, states, _ = standing(folder)
+            assert {id_.removeprefix("jti-") for id_ in fake.acked} <= set(states), kill_at
+            assert serving.poll(folder) == 0
+            orders, states, ever = standing(folder)
+            assert set(fake.acked) == ids
+            assert orders == sorted(PEOPLE)
+            assert set(states.values()) == {"done"}
+            assert ever == len(PEOPLE), "each is ordered once"
+        assert killed > len(some) // 2
