@@ -9,7 +9,13 @@ from datetime import date, datetime
 
 from idsync.config import Config
 from idsync.errors import IdsyncError, Unavailable
-from idsync.service.scheduling import dates_are_due, missed_between, slot, taken_up_again
+from idsync.service.scheduling import (
+    dates_are_due,
+    missed_between,
+    reread_is_due,
+    slot,
+    taken_up_again,
+)
 from idsync.service.waiting import due
 from idsync.store import State
 from idsync.store.nights import BEFORE, MISSED, Night
@@ -52,12 +58,12 @@ class Nightly:
             self.state.nights.note(newest.local_date, BEFORE, self.clock())
 
     def tick(self, config: Config) -> None:
-        """Run the night whose time has come, or act on the dates that are due.
+        """Run the night whose time has come, read again what an event asks for, or act on dates.
 
         Raises:
             IdsyncError: what ended the run; a night that nobody could run is tried again.
         """
-        if not self._night(config):
+        if not self._night(config) and not self._reread():
             self._dates(config)
 
     # ── nights ──────────────────────────────────────────────────────────────────────────
@@ -115,6 +121,17 @@ class Nightly:
             return
         self._done = local_date
         self.tell("night ended", date=local_date, run=ran.run, outcome=ran.outcome)
+
+    # ── what events ask for ─────────────────────────────────────────────────────────────
+
+    def _reread(self) -> bool:
+        since = self.state.inbox.reread_wanted()
+        if since is None or not reread_is_due(self.clock(), self.state.last_run("sync")):
+            return False
+        self.tell("an event asks for a fresh read", since=since)
+        ran = self.run(True)
+        self.tell("read again", run=ran.run, outcome=ran.outcome)
+        return True
 
     # ── dates ───────────────────────────────────────────────────────────────────────────
 

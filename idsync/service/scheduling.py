@@ -21,6 +21,10 @@ AGAIN = timedelta(minutes=5)
 BEGUN = timedelta(seconds=10)
 """So long after its claim a night is at work: it may not have come as far as its lock."""
 
+REREAD_AFTER = timedelta(hours=1)
+"""At least so long after the run before an event has the sources read again: who is missing from
+two reads loses access, and two reads of one bad hour shall not count as two."""
+
 PURSUED_EVERY = timedelta(seconds=60)
 """How often revocations that are not confirmed are tried."""
 
@@ -66,6 +70,11 @@ def taken_up_again(claimed_at: datetime, now: datetime, *, left: bool) -> bool:
     that has been put back.
     """
     return not claimed_at <= now < claimed_at + (AGAIN if left else BEGUN)
+
+
+def reread_is_due(now: datetime, last_run: datetime | None) -> bool:
+    """Whether the fresh look at the sources that an event asked for is taken now."""
+    return last_run is None or not last_run <= now < last_run + REREAD_AFTER
 
 
 def dates_are_due(

@@ -93,7 +93,10 @@ class Service:
 
         def work(state: State) -> None:
             try:
-                poller.poll(self.config, state)
+                if self._leads:
+                    poller.poll(self.config, state)
+                else:
+                    ASKED.wait(TURN_TRIED_S)
             finally:
                 made.wake.set()
 
@@ -181,6 +184,8 @@ class Service:
 
     def _verify(self, state: State) -> None:
         """Let the streams that are due show that they still reach idsync."""
+        if not self._leads:
+            return
         for name, reason in verify(self.config, state, self._clock()).items():
             self._tell("stream not verified", level="warning", sender=name, reason=reason)
 

@@ -136,6 +136,13 @@ class State:
                 for row in rows
             ]
 
+    def last_run(self, command: str) -> datetime | None:
+        """Return when the newest run of *command* began; None: there was none."""
+        query = select(func.max(run.c.started_at)).where(run.c.command == command)
+        with self.engine.connect().execution_options(reads=True) as connection:
+            begun = connection.execute(query).scalar()
+        return datetime.fromisoformat(begun) if begun else None
+
     @contextmanager
     def run_lock(self) -> Iterator[None]:
         """Keep every other run out; a run that dies lets go by itself.

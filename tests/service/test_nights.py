@@ -17,7 +17,7 @@ import pytest
 from idsync.config import Config, load
 from idsync.errors import ConfigError, Unavailable
 from idsync.service.nightly import FAILED, Nightly, Ran
-from idsync.store import State, open_state
+from idsync.store import Settled, State, Told, open_state
 from idsync.store.nights import BEFORE, MISSED
 
 pytest_plugins = ("tests.servers.state_fixtures",)
@@ -234,6 +234,48 @@ def test_a_fault_in_a_night_is_tried_again_after_a_while_and_not_at_once(
             tries += 1
         machine.true += timedelta(minutes=1)
     assert tries == 2
+
+
+# ── what events ask for ─────────────────────────────────────────────────────────────────
+
+
+def asked_at(machine: Machine, when: datetime) -> None:
+    """Let a sender say at *when* that HR has something new."""
+    inbox = machine.state.inbox
+    inbox.receive(
+        Told(
+            issuer="hr", id=f"msg-{when.timestamp()}", digest="0" * 64, kind="person.changed",
+            person="p1", occurred_at=when,
+        ),
+        when,
+    )  # fmt: skip
+    [one] = inbox.open(when)
+    inbox.settle([Settled(event=one, state="done", reason="", reread=True)], when)
+
+
+def test_an_event_has_hr_read_again_an_hour_after_the_run_before_and_once(
+    machine: Machine,
+) -> None:
+    state = machine.state
+
+    def begins_and_ends() -> None:
+        number = state.begin_run("sync", machine.clock())
+        state.end_run(number, "applied", {}, machine.clock())
+
+    machine.fails = begins_and_ends
+    machine.true = at("2026-01-02T02:30")
+    machine.nightly.tick(machine.config)
+    asked_at(machine, at("2026-01-02T02:45"))
+    machine.true = at("2026-01-02T03:29")
+    machine.nightly.tick(machine.config)
+    assert machine.runs == [at("2026-01-02T02:30")]
+    machine.true = at("2026-01-02T03:30")
+    machine.nightly.tick(machine.config)
+    assert machine.runs[1:] == [at("2026-01-02T03:30")]
+    assert "an event asks for a fresh read" in machine.told
+    state.inbox.reread_done(machine.clock())
+    machine.live(at("2026-01-03T01:00"))
+    assert len(machine.runs) == 2
 
 
 # ── several processes ───────────────────────────────────────────────────────────────────
