@@ -7,7 +7,7 @@ person.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +16,7 @@ from idsync.config import Config
 from idsync.service.braking import margins
 from idsync.service.cycles import RUN, SOURCE, TARGET, last_cycle
 from idsync.service.scheduling import slow_after
-from idsync.store import Night, State
+from idsync.store import Exposure, Night, State, latencies
 from idsync.store.nights import BEFORE, MISSED, lasted
 
 STALE = timedelta(hours=26)
@@ -49,6 +49,10 @@ def health(config: Config, state: State, now: datetime) -> dict[str, Any]:
             "revocations": len({one.order.id for one in open_}),
             "oldest": oldest,
             "oldest_s": _age(oldest, now),
+            "oldest_s_by_target": {name: _oldest(open_, name, now) for name in config.targets},
+        },
+        "latencies": {
+            name: asdict(one) for name, one in latencies(state.engine, config.targets).items()
         },
         "backlog": len(unsettled),
         "held": [
@@ -68,6 +72,12 @@ def _cycle(state: State, name: str, now: datetime) -> dict[str, Any]:
     at = last_cycle(state, name)
     told = at.isoformat() if at else None
     return {"complete_at": told, "age_s": _age(told, now)}
+
+
+def _oldest(open_: Sequence[Exposure], target: str, now: datetime) -> float:
+    """The age of the oldest order that *target* has not confirmed; 0: it has confirmed all."""
+    mine = [one.order.ordered_at for one in open_ if one.target == target]
+    return max(0.0, _age(min(mine, default=None), now) or 0.0)
 
 
 def _age(since: str | None, now: datetime) -> float | None:

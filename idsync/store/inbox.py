@@ -158,8 +158,9 @@ class Inbox:
             for one in settled:
                 if one.order and one.person_id:
                     self._orders.revoke_in(
-                        connection, one.person_id, one.order, f"events.{one.event.issuer}", now
-                    )
+                        connection, one.person_id, one.order, f"events.{one.event.issuer}", now,
+                        one.event.received_at,
+                    )  # fmt: skip
                 connection.execute(
                     update(event)
                     .where(event.c.number == one.event.number, event.c.state.in_(OPEN))
