@@ -216,7 +216,7 @@ def show_progress(rows: Sequence[Mapping[str, Any]], zone: ZoneInfo) -> None:
     """Show when orders were accepted, sent and confirmed, target by target."""
     shown = [
         [
-            row["order"], row["person"][:8], row["target"],
+            row["order"], f"Person {row['person'][:8]}", row["target"],
             *(local_time(row[name], zone) if row[name] else ""
               for name in ("accepted_at", "sent_at", "confirmed_at")),
         ]
