@@ -34,7 +34,8 @@ MAY_SEE: dict[str, tuple[str, ...]] = {
     "targets": (*ADAPTERS_SEE, "rows"),
     "mapping": WORDS,
     "plan": (*WORDS, "mapping"),
-    "config": (*WORDS, "settings", "mapping", *PROMISES),
+    # of http it sees what makes an address one that idsync calls
+    "config": (*WORDS, "settings", "http", "mapping", *PROMISES),
     "store": (*WORDS, "settings", "together", "mapping", "plan"),
     "apply": (*WORDS, "together", "mapping", "plan", "store", *PROMISES),
     "package": (*WORDS, "mapping", "plan"),
@@ -64,6 +65,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "apscheduler": ("service",),
     "prometheus_client": ("service",),
     "uvicorn": ("service",),
+    "smtplib": ("service",),
     "click": ("cli",),
     "rich": ("cli",),
 }

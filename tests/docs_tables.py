@@ -25,6 +25,7 @@ from pydantic.fields import FieldInfo
 
 from idsync import capabilities, model
 from idsync.cli.app import COMMANDS, app
+from idsync.config import oncall
 from idsync.config import tables as file_tables
 from idsync.mapping import conditions
 from idsync.settings import Secret
@@ -119,6 +120,9 @@ def settings_tables() -> dict[str, Table]:
         "events": file_tables.Events,
         "events sender": file_tables.SenderTable,
         "events map": file_tables.EventMap,
+        "oncall": oncall.OnCall,
+        "oncall mail": oncall.MailTable,
+        "oncall webhook": oncall.WebhookTable,
         "profiles": file_tables.ProfileTable,
         "profiles.grants": file_tables.RightTable,
         "rules": file_tables.RuleTable,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from idsync.config.oncall import OnCall
 from idsync.config.tables import Brakes, Correlation, Events, General, Retention, Schedule, Serve
 from idsync.mapping.bands import Bands
 from idsync.mapping.catalogue import Catalogue, Profile, Rule
@@ -71,6 +72,7 @@ class Config:
     schedule: Schedule
     serve: Serve
     events: Events = field(default_factory=Events)
+    oncall: OnCall = field(default_factory=OnCall)
 
     @property
     def catalogue(self) -> Catalogue:

@@ -108,6 +108,8 @@ class _Told(Collector):
         waits = max((one["age_s"] for one in told["held"]), default=0)
         yield _gauge("held_oldest_seconds", "Age of the oldest held part", waits)
         yield from _brakes(told["brakes"])
+        ways = {way: int(works) for way, works in told["oncall"].items()}
+        yield _labelled("oncall_works", "1 while the on-call can be told this way", "way", ways)
         alarms = {one["name"]: int(one["acknowledged_at"] is None) for one in told["alarms"]}
         yield _labelled("alarm", "1 until somebody sees to it, then 0", "name", alarms)
 

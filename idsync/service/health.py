@@ -54,6 +54,10 @@ def health(config: Config, state: State, now: datetime) -> dict[str, Any]:
         "latencies": {
             name: asdict(one) for name, one in latencies(state.engine, config.targets).items()
         },
+        "oncall": {
+            way: way not in {one.way for one in state.calls.failing()}
+            for way in config.oncall.ways
+        },
         "backlog": len(unsettled),
         "held": [
             {
@@ -89,7 +93,8 @@ def _age(since: str | None, now: datetime) -> float | None:
 
 def wrong(config: Config, state: State, now: datetime) -> dict[str, str]:
     """Return what is wrong by what the state says, each by the name of its alarm."""
-    return _stale(config, state, now) | _nights(state, now) | _unconfirmed(config, state, now)
+    found = _stale(config, state, now) | _nights(state, now) | _unconfirmed(config, state, now)
+    return found | _mute(config, state)
 
 
 def standing(config: Config, state: State, now: datetime) -> list[dict[str, Any]]:
@@ -134,6 +139,14 @@ def _stale(config: Config, state: State, now: datetime) -> dict[str, str]:
             hours = (now - at) // timedelta(hours=1)
             found[name] = f"{what} was last complete {hours} hours ago: run `idsync check`"
     return found
+
+
+def _mute(config: Config, state: State) -> dict[str, str]:
+    return {
+        f"oncall-failed:{one.way}": f"the on-call cannot be told by {one.way}: {one.reason}"
+        for one in state.calls.failing()
+        if one.way in config.oncall.ways
+    }
 
 
 def _nights(state: State, now: datetime) -> dict[str, str]:

@@ -18,6 +18,7 @@ from idsync.config import Config, load
 from idsync.errors import ConfigError, IdsyncError
 from idsync.service.applying import sync
 from idsync.service.auditing import attend
+from idsync.service.calling import call
 from idsync.service.dropping import LOOKED_AT_EVERY, take_lists
 from idsync.service.health import standing, watch
 from idsync.service.nightly import Nightly, Ran, Tell
@@ -64,7 +65,8 @@ class Service:
         self._running = self._worker("running", self._runs, None)
         self.hearing = self._worker("hearing", self._obey, LONGEST_PURSUIT_S)
         self._fetching = self._worker("fetching", self._fetch, LONGEST_PURSUIT_S)
-        self.workers = [self._watching, self._pursuing, self._running, self.hearing]
+        self._calling = self._worker("calling", self._call, LONGEST_PURSUIT_S)
+        self.workers = [self._watching, self._pursuing, self._running, self.hearing, self._calling]
         if config.serve.urgent is not None:
             self.workers.append(self._fetching)
 
@@ -147,6 +149,16 @@ class Service:
                        detail=one["detail"])  # fmt: skip
         if loud:
             state.alarms.told([one["name"] for one in loud], now)
+            self._calling.wake.set()
+
+    def _call(self, state: State) -> None:
+        """Tell the on-call, in a thread of its own: a mail server that hangs delays nobody."""
+        for one in call(self.config, state, self._clock):
+            event = "on-call told" if one.told else "the on-call cannot be told"
+            self._tell(event, level="error" if one.reason else "warning", way=one.way,
+                       alarms=one.alarms, reason=one.reason)  # fmt: skip
+            if one.reason:
+                self._watching.wake.set()
 
     # ── the process ─────────────────────────────────────────────────────────────────────
 
@@ -178,7 +190,7 @@ class Service:
             for one in workers:
                 one.wake.set()
 
-        for every, workers in ((TICK, (self._watching, self._running, self.hearing)),
+        for every, workers in ((TICK, (self._watching, self._running, self.hearing, self._calling)),
                                (PURSUED_EVERY, (self._pursuing,)),
                                (LOOKED_AT_EVERY, (self._fetching,))):  # fmt: skip
             ticker.add_job(

@@ -10,6 +10,7 @@ from idsync.store.inbox import Event, EventAlarm, Inbox, Settled, Told
 from idsync.store.journal import Journal, Operation
 from idsync.store.latencies import BOUNDS_MS, Latencies, latencies
 from idsync.store.nights import Night
+from idsync.store.oncall import Failing
 from idsync.store.orders import Approval, Orders, Revocation
 from idsync.store.state import Snapshot, State, open_state
 
@@ -21,6 +22,7 @@ __all__ = [
     "Event",
     "EventAlarm",
     "Exposure",
+    "Failing",
     "Frames",
     "Inbox",
     "Journal",
