@@ -209,7 +209,7 @@ def burst_of(office: Office, count: int, say: Callable[[str], None]) -> dict[str
         os.kill(served.process.pid, signal.SIGKILL)
     query = "SELECT person, kind FROM event WHERE issuer = 'burst' ORDER BY number"
     kept = _rows(office, query)
-    _require_in_order(kept, count)
+    require_in_order(kept, count)
     say("starting again, until every event is settled")
     began = time.monotonic()
     with office.serving():
@@ -221,7 +221,12 @@ def burst_of(office: Office, count: int, say: Callable[[str], None]) -> dict[str
     }  # fmt: skip
 
 
-def _require_in_order(kept: Sequence[tuple[Any, ...]], count: int) -> None:
+def require_in_order(kept: Sequence[tuple[Any, ...]], count: int) -> None:
+    """Look whether all *count* events are among *kept* (person, kind), each person's in order.
+
+    Raises:
+        BenchmarkError: some are lost, or stand in another order than they were sent in.
+    """
     if len(kept) != count:
         raise BenchmarkError(f"{count - len(kept)} of {count} accepted events are lost")
     seen: dict[str, list[str]] = {}

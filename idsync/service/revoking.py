@@ -86,13 +86,14 @@ def close_everywhere(
     answer. No target waits for another one's answer. *run* gives the run's number when
     something is to be written.
     """
-    with workers(len(names)) as pool:
+    # two for each: one that waits for a silent target's answer keeps no other from its turn
+    with workers(2 * len(names)) as pool:
         asked = {
             name: pool.submit(_looked, config, state, people, name, person_id) for name in names
         }
         mine = orders_on(state, people, person_id)
         desired = desire_of(config, people, clock())
-        known = {name: remembered(config, state, [name]) for name in names}
+        known = {name: _known(config, state, name) for name in names}
 
         def one(name: str) -> Closed:
             to_do = _ToDo(name, person_id, people, mine, desired, known[name])
@@ -168,21 +169,23 @@ def close_in(
     """
     found = _looked(config, state, people, name, person_id)
     desired = desire_of(config, people, clock())
-    known = known or remembered(config, state, [name])
-    to_do = _ToDo(name, person_id, people, orders, desired, known)
+    to_do = _ToDo(name, person_id, people, orders, desired, known or _known(config, state, name))
     return _noted(config, state, to_do, found, lambda: run, clock)
 
 
 @dataclass(frozen=True)
 class _ToDo:
-    """What is to be done at one target, and what idsync knows by itself."""
+    """What is to be done at one target, and what idsync knows by itself.
+
+    `known` is what is remembered of the target, or why that target cannot be worked with.
+    """
 
     target: str
     person_id: str
     people: People
     orders: Orders
     desired: Desired
-    known: Mapping[str, Remembered]
+    known: Mapping[str, Remembered] | str
 
 
 @dataclass(frozen=True)
@@ -211,6 +214,16 @@ def _looked(
         return str(error)
 
 
+def _known(config: Config, state: State, name: str) -> Mapping[str, Remembered] | str:
+    """Return what is remembered of the target *name*, or why it cannot be worked with."""
+    try:
+        return remembered(config, state, [name])
+    except (IntegrityError, NoRoom):
+        raise  # the state's own
+    except IdsyncError as error:
+        return str(error)
+
+
 def _noted(
     config: Config,
     state: State,
@@ -220,10 +233,11 @@ def _noted(
     clock: Callable[[], datetime],
 ) -> Closed:
     """Close, and keep with the order what it came to."""
-    if isinstance(found, str):
-        closed = Closed(target=to_do.target, outcome="unavailable", at=clock(), reason=found)
+    if isinstance(found, str) or isinstance(to_do.known, str):
+        reason = found if isinstance(found, str) else str(to_do.known)
+        closed = Closed(target=to_do.target, outcome="unavailable", at=clock(), reason=reason)
     else:
-        closed = _closed(config, state, to_do, found, run, clock)
+        closed = _closed(config, state, to_do, to_do.known, found, run, clock)
     state.closings.note(to_do.person_id, closed.target, closed.outcome, closed.reason, closed.at)
     return closed
 
@@ -232,6 +246,7 @@ def _closed(
     config: Config,
     state: State,
     to_do: _ToDo,
+    known: Mapping[str, Remembered],
     found: _Found,
     run: Callable[[], int],
     clock: Callable[[], datetime],
@@ -240,7 +255,7 @@ def _closed(
     try:
         held = Holdings.collect(holder for holder in found.holders if holder is not None)
         now = clock()
-        [planned] = plan_all(to_do.known, to_do.desired, {name: held}, to_do.orders, now)
+        [planned] = plan_all(known, to_do.desired, {name: held}, to_do.orders, now)
         # an order of a person's own: no limit counts it
         items = planned.items.filter(mine).with_columns(exempt=pl.lit(True))
         work = [

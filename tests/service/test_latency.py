@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,10 +11,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from idsync.config import Config, load
+from idsync.model import Cardholder, Change, Outcome
 from idsync.service.answering import metrics
 from idsync.service.applying import sync
 from idsync.service.health import health
 from idsync.store import State, latencies, open_state
+from idsync.targets.local import LocalTarget
 from tests.inbox.office import Office, town_in
 from tests.whole.town import Town
 
@@ -69,6 +72,34 @@ def test_what_an_event_takes_is_counted_from_when_it_came_and_once(office: Offic
     assert state.closings.progress(order.id)[-1] == by_target["stadshuset"].__class__(
         **vars(by_target["stadshuset"]) | {"at": again.isoformat()}
     )
+
+
+def test_a_door_that_is_slow_to_answer_keeps_no_other_open(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = office.town.number(1)
+    read_one, closed = LocalTarget.read_one, threading.Event()
+
+    def slow(self: LocalTarget, key: str) -> Cardholder | None:
+        if "stadshuset" in str(self._system.path):
+            assert closed.wait(60), "the other door was kept waiting"
+        return read_one(self, key)
+
+    put = LocalTarget.put
+
+    def told(self: LocalTarget, change: Change) -> Outcome:
+        done = put(self, change)
+        if "skola" in str(self._system.path):
+            closed.set()
+        return done
+
+    monkeypatch.setattr(LocalTarget, "read_one", slow)
+    monkeypatch.setattr(LocalTarget, "put", told)
+    assert number in office.doors()["skola"]
+    assert office.tell("p1").status == 202
+    office.work()
+    assert closed.is_set()
+    assert office.opens(1) == []
 
 
 def test_counters_stay_what_they_were_when_the_process_and_the_order_are_gone(
