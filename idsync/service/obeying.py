@@ -17,7 +17,7 @@ import polars as pl
 from idsync.config import WHOLE_CITY, Config
 from idsync.mapping.correlate import People
 from idsync.model import IdentityLink, schema
-from idsync.service.planning import stored_people
+from idsync.service.planning import LINKS, stored_people
 from idsync.service.reading import read_sources
 from idsync.service.revoking import Closed, close_everywhere, only
 from idsync.service.scope import scope_of
@@ -67,6 +67,19 @@ def work_off(config: Config, state: State, clock: Callable[[], datetime]) -> Wor
             closed |= _close_new(config, state, clock, weighing.people)
     state.inbox.forget(clock())
     return Worked(states=states, closed=closed, reread=state.inbox.reread_wanted() is not None)
+
+
+def stay_ready(config: Config, state: State) -> None:
+    """Have in memory what an event needs to know of people: whoever tells of an end waits for it.
+
+    What has changed is read again, so that nobody who was erased stays there for longer than
+    until this is called again.
+    """
+    state.frames.drop_changed()
+    stored_people(config, state)
+    state.frames.load("identity_link", schema(IdentityLink))
+    for name in config.targets:
+        state.frames.load(f"link:{name}", LINKS)
 
 
 def _close_new(

@@ -23,7 +23,7 @@ from idsync.service.dropping import LOOKED_AT_EVERY, take_lists
 from idsync.service.health import standing, watch
 from idsync.service.nightly import Nightly, Ran, Tell
 from idsync.service.notifying import notify, watchdog_s
-from idsync.service.obeying import work_off
+from idsync.service.obeying import stay_ready, work_off
 from idsync.service.pursuing import pursue
 from idsync.service.scheduling import PURSUED_EVERY
 from idsync.service.working import Worker
@@ -35,6 +35,9 @@ SILENT_S = 90.0
 
 LONGEST_PURSUIT_S = 900.0
 """Every call to a target has an end; a pursuit that has none by then hangs."""
+
+KEPT_BYTES = 512 * 1024 * 1024
+"""The most that is kept in memory of people, so that an event finds them at once."""
 
 DEATHS, WITHIN_S = 5, 600.0
 """A worker that dies so often in that time is not started again: the process ends."""
@@ -120,6 +123,8 @@ class Service:
         """Act on what senders have told: whatever is kept in the inbox."""
         if not self.config.events.senders:
             return
+        if self._attended.get(id(state)) is None:
+            state.frames.keep(KEPT_BYTES)
         self._attend(state)
         done = work_off(self.config, state, self._clock)
         for person, targets in done.closed.items():
@@ -128,6 +133,7 @@ class Service:
         if done.states:
             self._tell("events", **done.states)
             self._pursuing.wake.set()
+        stay_ready(self.config, state)
 
     def _watch(self, state: State) -> None:
         now = self._clock()

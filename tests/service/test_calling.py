@@ -203,6 +203,15 @@ def test_every_alarm_there_is_has_its_words_and_may_be_asked_for() -> None:
     assert set(re.findall(r"^\| `([a-z-]+)", table, re.M)) == set(get_args(AlarmKind))
 
 
+def test_the_configuration_that_the_page_shows_loads(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operate.md").read_text(encoding="utf-8")
+    section = page.partition("## Telling the on-call")[2].partition("\n## ")[0]
+    town = Town(tmp_path, people=1)
+    town.write()
+    add(town, section.partition("```toml")[2].partition("```")[0])
+    assert load(tmp_path / "connectors.toml").oncall.ways == ("mail", "webhook")
+
+
 def test_of_two_processes_one_tells(desk: Desk) -> None:
     other = open_state(desk.config.idsync.state)
     assert other.calls.claim("mail", 2 * MINUTE, START)
