@@ -15,6 +15,7 @@ from sqlalchemy.pool import StaticPool
 
 from idsync.errors import ConfigError, DiskFailed
 from idsync.store.sqlite import refuse_shared, told
+from idsync.store.turns import Turns
 
 LOCKS = 0x1D5
 """Any number, the same in every process: idsync's own among the advisory locks."""
@@ -26,7 +27,7 @@ MOUNTS = Path("/proc/self/mountinfo")
 BUSY_S = 30
 """For how long a write waits for those of other processes, and of other threads."""
 
-_turns: dict[Path, threading.Lock] = {}
+_turns: dict[Path, Turns] = {}
 _finding = threading.Lock()
 
 LEFT_OPEN: list[sqlite3.Connection] = []
@@ -47,21 +48,21 @@ def file_engine(file: Path) -> Engine:
     if not file.exists():
         _make_private(file)
     failed: list[DiskFailed] = []
-    turn = _turn_of(file)
+    turns = _turns_of(file)
 
     class Connected(sqlite3.Connection):
         """Writes in turn: SQLite lets those who wait sleep; a queue wakes them at once."""
 
         has_turn = False
 
-        def take_turn(self) -> None:
+        def take_turn(self, *, first: bool) -> None:
             """Wait until no other thread of this process writes to the file."""
-            self.has_turn = turn.acquire(timeout=BUSY_S)  # else SQLite says what it says
+            self.has_turn = turns.take(BUSY_S, first=first)  # else SQLite says what it says
 
         def end_turn(self) -> None:
             if self.has_turn:
                 self.has_turn = False
-                turn.release()
+                turns.end()
 
         def commit(self) -> None:
             try:
@@ -104,10 +105,10 @@ def file_engine(file: Path) -> Engine:
     return engine
 
 
-def _turn_of(file: Path) -> threading.Lock:
-    """The one lock of a file in this process, however many engines it has."""
+def _turns_of(file: Path) -> Turns:
+    """The one queue of a file in this process, however many engines it has."""
     with _finding:
-        return _turns.setdefault(file.resolve(), threading.Lock())
+        return _turns.setdefault(file.resolve(), Turns())
 
 
 def memory_engine() -> Engine:
@@ -176,14 +177,15 @@ def _with_manners(engine: Engine) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        if connection.get_execution_options().get("reads"):
+        options = connection.get_execution_options()
+        if options.get("reads"):
             return
         driver: Any = connection.connection.dbapi_connection
         take = getattr(driver, "take_turn", None)  # memory has one connection, and no turns
         if take is None:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             return
-        take()
+        take(first=options.get("first", False))
         try:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         except BaseException:
