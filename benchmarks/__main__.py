@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import plan
+from benchmarks import plan, revoke
 from benchmarks.measure import BenchmarkError
 
 FAILED = 1
@@ -19,15 +19,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one part. Return 0, or 1 where a measurement failed."""
     options = _parser().parse_args(arguments)
     try:
-        document = plan.run(options.people, options.rounds, options.measure, options.cache, _say)
+        document = _measured(options)
     except BenchmarkError as error:
         _say(f"benchmark failed: {error}")
         return FAILED
     if options.json:
         sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
     else:
-        _show(document)
+        {"plan": _show, "revoke": _show_revoke}[document["part"]](document)
     return 0
+
+
+def _measured(options: argparse.Namespace) -> dict[str, Any]:
+    if options.part == "revoke":
+        return revoke.run(options.people, options.events, options.burst, options.cache, _say)
+    return plan.run(options.people, options.rounds, options.measure, options.cache, _say)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -37,8 +43,15 @@ def _parser() -> argparse.ArgumentParser:
     part.add_argument("--people", type=_positive, default=10_000, help="default: 10000")
     part.add_argument("--rounds", type=_positive, default=3, help="default: 3")
     part.add_argument("--measure", choices=(*plan.MEASURES, "all"), default="all")
-    part.add_argument("--json", action="store_true", help="one JSON document on stdout")
-    part.add_argument("--cache", type=Path, default=plan.default_cache(), help="folder of tables")
+    other = parts.add_parser("revoke", help="from an event to the last door, against bare HTTP")
+    other.add_argument("--people", type=_positive, default=10_000, help="default: 10000")
+    other.add_argument("--events", type=_positive, default=100, help="default: 100")
+    other.add_argument("--burst", type=_positive, default=1000, help="default: 1000")
+    for one in (part, other):
+        one.add_argument("--json", action="store_true", help="one JSON document on stdout")
+        one.add_argument(
+            "--cache", type=Path, default=plan.default_cache(), help="folder of tables"
+        )
     return parser
 
 
@@ -68,6 +81,28 @@ def _show(document: dict[str, Any]) -> None:
         console.print(shown)
     for note in document["notes"]:
         console.print(note)
+
+
+def _show_revoke(document: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    title = f"revoke: {document['events']} events, {document['doors']} doors, milliseconds"
+    shown = Table("", "p50", "p99", "p50 ×", "p99 ×", "goal ×", title=title)
+    for column in shown.columns[1:]:
+        column.justify = "right"
+    for name, figures in document["measures"].items():
+        goal = document["goals"].get(name, {})
+        ratios = [str(goal.get(one, "")) for one in ("p50_ratio", "p99_ratio", "goal")]
+        shown.add_row(name, f"{figures['p50_ms']:.2f}", f"{figures['p99_ms']:.2f}", *ratios)
+    console.print(shown)
+    burst = document["burst"]
+    console.print(
+        f"burst: {burst['kept_after_kill']} of {burst['events']} events kept after a kill, in "
+        f"order for each person; {burst['per_s']} a second, accept p99 {burst['accept_p99_ms']} "
+        f"ms; settled {burst['settled_s']} s after another start"
+    )
 
 
 def _cells(figures: dict[str, Any]) -> list[str]:

@@ -11,6 +11,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any, Literal, TypeAlias, get_args, get_origin
@@ -116,8 +117,14 @@ def profile(name: str, **overrides: Any) -> Capabilities:  # noqa: ANN401 - any 
     Raises:
         ConfigError: there is no such profile, or it holds what no capability is.
     """
-    file = files("idsync.targets") / "profiles" / f"{name}.json"
-    return replace(read_profile(file), **overrides) if overrides else read_profile(file)
+    shipped = _shipped(name)
+    return replace(shipped, **overrides) if overrides else shipped
+
+
+@cache
+def _shipped(name: str) -> Capabilities:
+    """Read once: a connection is made for every person whose access ends."""
+    return read_profile(files("idsync.targets") / "profiles" / f"{name}.json")
 
 
 def read_profile(file: Traversable) -> Capabilities:

@@ -18,7 +18,10 @@ from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
 
 from idsync.errors import ConfigError
 
@@ -133,6 +136,39 @@ def _bytes_of(coded: str) -> bytes | None:
         return base64.b64decode(coded, validate=True)
     except (binascii.Error, ValueError):
         return None
+
+
+# ── what idsync says itself ─────────────────────────────────────────────────────────────
+
+
+def signing_key_of(text: str) -> bytes | Ed25519PrivateKey:
+    """Return the key to sign with that *text* holds: `whsec_…` (shared) or `whsk_…` (Ed25519).
+
+    Raises:
+        ConfigError: it is neither, or has another length.
+    """
+    kind, _, coded = text.partition("_")
+    raw = _bytes_of(coded)
+    if kind == "whsec" and raw is not None and 24 <= len(raw) <= 64:
+        return raw
+    if kind == "whsk" and raw is not None and len(raw) in (32, 64):  # 64: its public half too
+        return Ed25519PrivateKey.from_private_bytes(raw[:32])
+    raise ConfigError(
+        "the key of [oncall.webhook] is not of the form whsec_… (base64 of 24 to 64 bytes) or "
+        "whsk_… (base64 of an Ed25519 private key): write it so where it is kept"
+    )
+
+
+def signature_of(
+    key: bytes | Ed25519PrivateKey, message_id: str, timestamp: str, body: bytes
+) -> str:
+    """Return what stands in webhook-signature of a message sent at *timestamp* (since 1970)."""
+    content = f"{message_id}.{timestamp}.".encode() + body
+    if isinstance(key, bytes):
+        version, signed = "v1", hmac.digest(key, content, "sha256")
+    else:
+        version, signed = "v1a", key.sign(content)
+    return f"{version},{base64.b64encode(signed).decode()}"
 
 
 # ── what ────────────────────────────────────────────────────────────────────────────────

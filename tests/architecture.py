@@ -66,6 +66,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "apscheduler": ("service",),
     "prometheus_client": ("service",),
     "uvicorn": ("service",),
+    "smtplib": ("service",),
     "click": ("cli",),
     "rich": ("cli",),
 }

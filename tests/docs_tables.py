@@ -26,6 +26,7 @@ from pydantic.fields import FieldInfo
 from idsync import capabilities, model
 from idsync.cli.app import COMMANDS, app
 from idsync.config import events as event_tables
+from idsync.config import oncall
 from idsync.config import tables as file_tables
 from idsync.mapping import conditions
 from idsync.settings import Secret
@@ -120,6 +121,9 @@ def settings_tables() -> dict[str, Table]:
         "events": event_tables.Events,
         "events sender": event_tables.SenderTable,
         "events map": event_tables.EventMap,
+        "oncall": oncall.OnCall,
+        "oncall mail": oncall.MailTable,
+        "oncall webhook": oncall.WebhookTable,
         "profiles": file_tables.ProfileTable,
         "profiles.grants": file_tables.RightTable,
         "rules": file_tables.RuleTable,

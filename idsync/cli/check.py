@@ -12,6 +12,7 @@ from idsync.cli.console import Progress, opened, options, print_json, print_tabl
 if TYPE_CHECKING:
     from idsync.config import Config
     from idsync.service.reading import SourceRead
+    from idsync.service.warning import Ending
 
 
 @click.command()
@@ -24,6 +25,7 @@ def command(config: Path, as_json: bool) -> int:
     from dataclasses import asdict
 
     from idsync.service.applying import clock
+    from idsync.service.calling import look
     from idsync.service.planning import read_targets
     from idsync.service.reaching import capabilities_of, reach_targets
     from idsync.service.reading import read_sources
@@ -36,6 +38,7 @@ def command(config: Path, as_json: bool) -> int:
         holdings, failures = read_targets(checked, progress, leave=refused)
         failures |= refused
         ending = endings(checked, clock())
+        ways = look(checked)
         progress.end()
         able = {name: asdict(capabilities_of(table)) for name, table in checked.targets.items()}
     held = {
@@ -45,6 +48,7 @@ def command(config: Path, as_json: bool) -> int:
     zones = zone_data()
     old_zones = zone_data_is_old(zones, clock())
     sound = not failures and all(read.state.complete for read in reads.values())
+    sound = sound and not any(ways.values())
     if as_json:
         print_json(
             {
@@ -53,6 +57,7 @@ def command(config: Path, as_json: bool) -> int:
                 "certificates": [{**asdict(one), "ends": one.ends.isoformat()} for one in ending],
                 "sources": {name: asdict(read.state) for name, read in reads.items()},
                 "wide_limits": checked.brakes.wide_limits,
+                "oncall": {way: {"ok": not wrong, "reason": wrong} for way, wrong in ways.items()},
                 "targets": {
                     name: {
                         "ok": name in holdings, "reason": failures.get(name, ""),
@@ -66,16 +71,26 @@ def command(config: Path, as_json: bool) -> int:
     profiles, rules = len(checked.profiles), len(checked.rules)
     say(f"{config}: {profiles} profiles, {rules} rules; the configuration is sound.")
     _show(checked, reads, held, able, failures)
+    _warn(checked, ending, ways, zones if old_zones else "")
+    return 0 if sound else 4
+
+
+def _warn(config: Config, ending: list[Ending], ways: dict[str, str], old_zones: str) -> None:
+    """Say what will go wrong if nobody does anything; *old_zones* is a version that is too old."""
     for one in ending:
         say(
             f"{one.target}: {one.whose} certificate ends on {one.ends:%Y-%m-%d}, in {one.days} "
             f"days: renew it {one.renew}."
         )
-    for limit in checked.brakes.wide_limits:
+    for way, wrong in ways.items():
+        told = f"FAILED: {wrong}" if wrong else "ok; `idsync alarms --try` sends a trial"
+        say(f"on-call by {way}: {told}")
+    if not ways:
+        say("No [oncall]: an alarm is told by the log, `idsync alarms` and /metrics alone.")
+    for limit in config.brakes.wide_limits:
         say(f"brakes ({limit}): a limit above 500 people or 50 percent holds next to nothing.")
     if old_zones:
-        say(f"The time-zone data is of {zones} and may not know today's rules: update tzdata.")
-    return 0 if sound else 4
+        say(f"The time-zone data is of {old_zones} and may not know today's rules: update tzdata.")
 
 
 def _show(

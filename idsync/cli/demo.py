@@ -135,7 +135,8 @@ class _Story:
         closed = close_person(self.config, self.state, person, run, clock)
         self.state.end_run(run, "applied", {}, clock())
         if not self.as_json:
-            show_closed(order.id, person, closed, self.config.idsync.timezone)
+            times = {one.target: one for one in self.state.closings.progress(order.id)}
+            show_closed(order, closed, times, self.config.idsync.timezone)
         return person, [{**vars_of(one), "at": one.at.isoformat()} for one in closed]
 
     def _explain(self, revoked: str) -> list[str]:

@@ -20,7 +20,7 @@ from idsync.cli.ending import ending_when_asked
 if TYPE_CHECKING:
     from idsync.config import Config
     from idsync.service.revoking import Closed
-    from idsync.store import State
+    from idsync.store import Progress, State
 
 
 @click.command()
@@ -69,22 +69,27 @@ def _one(config: Config, state: State, person: str, reason: str, by: str, as_jso
     closed = close_person(config, state, found, run, clock)
     sure = all(one.outcome in ("confirmed", "nothing") for one in closed)
     state.end_run(run, "applied" if sure else "partial", {}, clock())
+    times = {one.target: one for one in state.closings.progress(order.id)}
     if as_json:
         print_json(
             {
                 "format": "idsync.revocation/1", "order": order.id, "person": found,
                 "accepted": order.ordered_at, "confirmed": sure,
-                "targets": [_told(one) for one in closed],
+                "targets": [_told(one, times.get(one.target)) for one in closed],
             }
         )  # fmt: skip
     else:
-        show_closed(order.id, found, closed, config.idsync.timezone)
+        show_closed(order, closed, times, config.idsync.timezone)
     return 0 if sure else 1
 
 
-def _told(one: Closed) -> dict[str, Any]:
+def _told(one: Closed, times: Progress | None) -> dict[str, Any]:
     until = one.open_until.isoformat() if one.open_until else None
-    return {**one.__dict__, "at": one.at.isoformat(), "open_until": until}
+    return {
+        **one.__dict__, "at": one.at.isoformat(), "open_until": until,
+        "sent_at": times.sent_at if times else None,
+        "confirmed_at": times.confirmed_at if times else None,
+    }  # fmt: skip
 
 
 # ── a list ──────────────────────────────────────────────────────────────────────────────

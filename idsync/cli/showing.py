@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from idsync.cli.console import print_table, say
+from idsync.cli.console import local_time, print_table, say
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
     from idsync.mapping.correlate import People
     from idsync.plan.document import Plan
     from idsync.service.revoking import Closed
+    from idsync.store import Progress, Revocation
 
 SHOWN_CHANGES = 20
 
@@ -173,9 +175,15 @@ def show_run(document: dict[str, Any]) -> None:
     say(f"{words[document['outcome']]} {writes} write{'' if writes == 1 else 's'}.")
 
 
-def show_closed(order: int, person: str, closed: list[Closed], zone: ZoneInfo) -> None:
-    """Show what each target shows of somebody whose access was ended."""
-    say(f"Order {order} stands: Person {person[:8]} opens nothing from now on.")
+def show_closed(
+    order: Revocation, closed: list[Closed], times: Mapping[str, Progress], zone: ZoneInfo
+) -> None:
+    """Show what each target shows of somebody whose access was ended, and when that was."""
+    since = local_time(order.ordered_at, zone)
+    say(
+        f"Order {order.id} stands since {since}: Person {order.person_id[:8]} opens nothing from "
+        "now on."
+    )
     words = {
         "confirmed": "closed, seen there",
         "submitted": "asked; it answers later",
@@ -185,16 +193,40 @@ def show_closed(order: int, person: str, closed: list[Closed], zone: ZoneInfo) -
         [
             one.target,
             words.get(one.outcome, one.outcome.upper()),
-            one.at.astimezone(zone).strftime("%H:%M:%S"),
+            *_times(times.get(one.target), zone),
             _remark(one, zone),
         ]
         for one in closed
     ]
-    print_table("", ["target", "shows", "at", "remark"], rows)
+    print_table("", ["target", "shows", "sent", "confirmed", "remark"], rows)
     if any(one.outcome == "submitted" for one in closed):
         say("What was asked and not answered yet shows in `idsync status` until it is.")
     if any(one.outcome not in words for one in closed):
         say("Not every system has confirmed: put that right and run `idsync revoke` again.")
+
+
+def _times(one: Progress | None, zone: ZoneInfo) -> tuple[str, str]:
+    """When it was sent, and when first confirmed; "": it was not."""
+    sent = one.sent_at if one else None
+    seen = one.confirmed_at if one else None
+    return local_time(sent, zone) if sent else "", local_time(seen, zone) if seen else ""
+
+
+def show_progress(rows: Sequence[Mapping[str, Any]], zone: ZoneInfo) -> None:
+    """Show when orders were accepted, sent and confirmed, target by target."""
+    shown = [
+        [
+            row["order"], f"Person {row['person'][:8]}", row["target"],
+            *(local_time(row[name], zone) if row[name] else ""
+              for name in ("accepted_at", "sent_at", "confirmed_at")),
+        ]
+        for row in rows[:SHOWN_CHANGES]
+    ]  # fmt: skip
+    if shown:
+        columns = ["order", "person", "target", "accepted", "sent", "confirmed"]
+        print_table("Revocations that stand, the newest first", columns, shown)
+    if len(rows) > SHOWN_CHANGES:
+        say(f"… and {len(rows) - SHOWN_CHANGES} more: --json shows all.")
 
 
 def _remark(one: Closed, zone: ZoneInfo) -> str:

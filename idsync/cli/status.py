@@ -21,7 +21,7 @@ from idsync.cli.console import (
     say,
     vars_of,
 )
-from idsync.cli.showing import aged, limit_words, waits_since
+from idsync.cli.showing import aged, limit_words, show_progress, waits_since
 
 if TYPE_CHECKING:
     from idsync.config import Config
@@ -92,6 +92,7 @@ def _show(told: dict[str, Any], zone: ZoneInfo) -> None:
         _show_held(part)
     _show_room(told["brakes"])
     _show_waiting(told["waiting"], told["due"], zone)
+    show_progress(told["progress"], zone)
     _show_exposure(told["unconfirmed"], told["circuits"], zone)
     for one in told["alarms"]:
         if one["acknowledged_at"] is None:
@@ -121,6 +122,7 @@ def _told(whole: Config, state: State, controller: str | None) -> dict[str, Any]
     orders = [vars_of(order) for order in state.orders.revocations()]
     waits = [vars_of(one) for one in waiting(whole, state, now)]
     open_ = [vars_of(one) for one in state.closings.unconfirmed(whole.targets)]
+    progress = _progress(whole, state)
     circuits = [vars_of(one) for one in state.circuits.all()]
     alarms = standing(whole, state, now) if controller is None else []
     events = [vars_of(one) for one in state.inbox.alarms(now)]
@@ -135,6 +137,7 @@ def _told(whole: Config, state: State, controller: str | None) -> dict[str, Any]
         unsettled = [one for one in unsettled if one.target in scope.targets]
         waits = [one for one in waits if one["target"] in scope.targets]
         open_ = [one for one in open_ if one["order"]["person_id"] in theirs]
+        progress = [one for one in progress if one["person"] in theirs]
         circuits = [one for one in circuits if one["target"] in scope.targets]
         senders = whole.events.senders
         own = {name for name, sender in senders.items() if sender.controller == controller}
@@ -153,11 +156,27 @@ def _told(whole: Config, state: State, controller: str | None) -> dict[str, Any]
             for name, last in verdicts.items()
         },
         "waiting": waits, "due": [vars_of(one) for one in due(checked, state, now)],
-        "brakes": room, "unconfirmed": open_, "circuits": circuits, "events": events,
-        "alarms": alarms, "disagreements": differ,
+        "brakes": room, "unconfirmed": open_, "progress": progress, "circuits": circuits,
+        "events": events, "alarms": alarms, "disagreements": differ,
         "oldest_unconfirmed": open_[0]["order"]["ordered_at"] if open_ else None,
         "oldest_unsettled": unsettled[0].intent_at if unsettled else None,
     }  # fmt: skip
+
+
+def _progress(config: Config, state: State) -> list[dict[str, Any]]:
+    """Return when each standing order was accepted, sent and confirmed, the newest order first."""
+    known = {(one.order, one.target): one for one in state.closings.progress()}
+    rows = []
+    for order in reversed(state.orders.revocations()):
+        for name in config.targets:
+            one = known.get((order.id, name))
+            rows.append({
+                "order": order.id, "person": order.person_id, "target": name,
+                "outcome": one.outcome if one else "", "told_at": order.told_at,
+                "accepted_at": order.ordered_at, "sent_at": one.sent_at if one else None,
+                "confirmed_at": one.confirmed_at if one else None,
+            })  # fmt: skip
+    return rows
 
 
 def _show_events(alarms: list[dict[str, Any]], zone: ZoneInfo) -> None:
@@ -229,6 +248,8 @@ def _show_exposure(
         order = one["order"]
         since = local_time(order["ordered_at"], zone)
         seen = " ".join(part for part in (one["outcome"] or "not tried yet", one["reason"]) if part)
+        if one["sent_at"]:
+            seen = f"sent {local_time(one['sent_at'], zone)}, {seen}"
         say(
             f"NOT CONFIRMED: {one['target']}: Person {order['person_id'][:8]}, order "
             f"{order['id']} of {since}: {seen}"

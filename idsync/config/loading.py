@@ -63,6 +63,7 @@ def load(path: Path) -> Config:
         schedule=file.schedule,
         serve=file.serve,
         events=file.events,
+        oncall=file.oncall,
     )
 
 

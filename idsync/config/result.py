@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from idsync.config.events import Events
+from idsync.config.oncall import OnCall
 from idsync.config.tables import Brakes, Correlation, General, Retention, Schedule, Serve
 from idsync.mapping.bands import Bands
 from idsync.mapping.catalogue import Catalogue, Profile, Rule
@@ -72,6 +73,7 @@ class Config:
     schedule: Schedule
     serve: Serve
     events: Events = field(default_factory=Events)
+    oncall: OnCall = field(default_factory=OnCall)
 
     @property
     def catalogue(self) -> Catalogue:

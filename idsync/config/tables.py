@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from idsync.config.events import Events
+from idsync.config.oncall import OnCall
 from idsync.config.sentences import suggest
 from idsync.mapping.conditions import Condition, parse
 from idsync.model import ATTRIBUTES, GrantKind, Kind, Person, scalar_fields
@@ -324,5 +325,6 @@ class FileTable(Settings):
     schedule: Schedule = Field(default={}, validate_default=True)
     serve: Serve = Field(default={}, validate_default=True)
     events: Events = Field(default={}, validate_default=True)
+    oncall: OnCall = Field(default={}, validate_default=True)
     profiles: tuple[ProfileTable, ...] = ()
     rules: tuple[RuleTable, ...] = ()

@@ -9,13 +9,13 @@ from datetime import datetime
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from idsync.config import Config
 from idsync.errors import IdsyncError
 from idsync.service.health import health
-from idsync.store import State
+from idsync.store import BOUNDS_MS, State
 
 Current = Callable[[], tuple[Config, State] | None]
 """What there is to tell of now; None while the state does not answer."""
@@ -102,13 +102,32 @@ class _Told(Collector):
         yield _gauge("revocations_unconfirmed", "Not confirmed everywhere", open_["revocations"])
         oldest = open_["oldest_s"] or 0
         yield _gauge("revocation_unconfirmed_oldest_seconds", "Age of the oldest", oldest)
+        what = "Age of the oldest that each target has not confirmed, 0 where it has all"
+        by_target = open_["oldest_s_by_target"]
+        yield _labelled("target_revocation_unconfirmed_seconds", what, "target", by_target)
+        yield _latencies(told["latencies"])
         yield _gauge("backlog_operations", "Operations whose end is not known", told["backlog"])
         yield _gauge("held_parts", "Parts that wait for approve", len(told["held"]))
         waits = max((one["age_s"] for one in told["held"]), default=0)
         yield _gauge("held_oldest_seconds", "Age of the oldest held part", waits)
         yield from _brakes(told["brakes"])
+        ways = {way: int(works) for way, works in told["oncall"].items()}
+        yield _labelled("oncall_works", "1 while the on-call can be told this way", "way", ways)
         alarms = {one["name"]: int(one["acknowledged_at"] is None) for one in told["alarms"]}
         yield _labelled("alarm", "1 until somebody sees to it, then 0", "name", alarms)
+
+
+def _latencies(by_target: Mapping[str, Mapping[str, Any]]) -> Metric:
+    """From when the word came to the first time a target was seen to have ended the access."""
+    histogram = HistogramMetricFamily(
+        "idsync_revocation_latency_seconds",
+        "From the word to the first confirmation; kept in the state, so a restart loses nothing",
+        labels=["target"],
+    )
+    for name, one in by_target.items():
+        buckets = [(str(ms / 1000), n) for ms, n in zip(BOUNDS_MS, one["within"], strict=True)]
+        histogram.add_metric([name], [*buckets, ("+Inf", one["count"])], one["total_s"])
+    return histogram
 
 
 def _brakes(margins: Sequence[Mapping[str, Any]]) -> Iterable[Metric]:

@@ -7,7 +7,7 @@ person.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from idsync.service.braking import margins
 from idsync.service.cycles import RUN, SOURCE, TARGET, last_cycle
 from idsync.service.scheduling import slow_after
 from idsync.service.streams import heard, silent
-from idsync.store import Night, State
+from idsync.store import Exposure, Night, State, latencies
 from idsync.store.nights import BEFORE, MISSED, lasted
 
 STALE = timedelta(hours=26)
@@ -54,6 +54,14 @@ def health(config: Config, state: State, now: datetime) -> dict[str, Any]:
             "revocations": len({one.order.id for one in open_}),
             "oldest": oldest,
             "oldest_s": _age(oldest, now),
+            "oldest_s_by_target": {name: _oldest(open_, name, now) for name in config.targets},
+        },
+        "latencies": {
+            name: asdict(one) for name, one in latencies(state.engine, config.targets).items()
+        },
+        "oncall": {
+            way: way not in {one.way for one in state.calls.failing()}
+            for way in config.oncall.ways
         },
         "backlog": len(unsettled),
         "held": [
@@ -74,6 +82,12 @@ def _cycle(state: State, name: str, now: datetime) -> dict[str, Any]:
     return {"complete_at": at.isoformat() if at else None, "age_s": _since(at, now)}
 
 
+def _oldest(open_: Sequence[Exposure], target: str, now: datetime) -> float:
+    """The age of the oldest order that *target* has not confirmed; 0: it has confirmed all."""
+    mine = [one.order.ordered_at for one in open_ if one.target == target]
+    return max(0.0, _age(min(mine, default=None), now) or 0.0)
+
+
 def _age(since: str | None, now: datetime) -> float | None:
     return _since(datetime.fromisoformat(since) if since else None, now)
 
@@ -92,6 +106,7 @@ def wrong(config: Config, state: State, now: datetime) -> dict[str, str]:
         | _nights(state, now)
         | _unconfirmed(config, state, now)
         | silent(config, state, now)
+        | _mute(config, state)
     )
 
 
@@ -137,6 +152,14 @@ def _stale(config: Config, state: State, now: datetime) -> dict[str, str]:
             hours = (now - at) // timedelta(hours=1)
             found[name] = f"{what} was last complete {hours} hours ago: run `idsync check`"
     return found
+
+
+def _mute(config: Config, state: State) -> dict[str, str]:
+    return {
+        f"oncall-failed:{one.way}": f"the on-call cannot be told by {one.way}: {one.reason}"
+        for one in state.calls.failing()
+        if one.way in config.oncall.ways
+    }
 
 
 def _nights(state: State, now: datetime) -> dict[str, str]:

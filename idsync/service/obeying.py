@@ -17,9 +17,9 @@ import polars as pl
 from idsync.config import WHOLE_CITY, Config
 from idsync.mapping.correlate import People
 from idsync.model import IdentityLink, schema
-from idsync.service.planning import stored_people
+from idsync.service.planning import LINKS, stored_people
 from idsync.service.reading import read_sources
-from idsync.service.revoking import Closed, close_in, only, orders_on
+from idsync.service.revoking import Closed, close_everywhere, only
 from idsync.service.scope import scope_of
 from idsync.store import Event, Settled, State
 from idsync.together import workers
@@ -51,7 +51,7 @@ def work_off(config: Config, state: State, clock: Callable[[], datetime]) -> Wor
     states: Counter[str] = Counter()
     waiting = state.inbox.open(clock())
     if waiting:
-        weighing = Weighing(config, state, clock)
+        weighing = Weighing(config, state, clock, waiting)
         rest: list[Event] = []
         for ask in (False, True):
             settled = []
@@ -64,43 +64,52 @@ def work_off(config: Config, state: State, clock: Callable[[], datetime]) -> Wor
             with state.urgent():
                 state.inbox.settle(settled, clock())
             states.update(one.state for one in settled)
-            closed |= _close_new(config, state, clock)
+            closed |= _close_new(config, state, clock, weighing.people)
     state.inbox.forget(clock())
     return Worked(states=states, closed=closed, reread=state.inbox.reread_wanted() is not None)
 
 
+def stay_ready(config: Config, state: State) -> None:
+    """Have in memory what an event needs to know of people: whoever tells of an end waits for it.
+
+    What has changed is read again, so that nobody who was erased stays there for longer than
+    until this is called again.
+    """
+    state.frames.drop_changed()
+    stored_people(config, state)
+    state.frames.load("identity_link", schema(IdentityLink))
+    for name in config.targets:
+        state.frames.load(f"link:{name}", LINKS)
+
+
 def _close_new(
-    config: Config, state: State, clock: Callable[[], datetime]
+    config: Config, state: State, clock: Callable[[], datetime], people: People | None = None
 ) -> dict[str, list[Closed]]:
-    """Close everybody whose order was not tried anywhere yet; the rest is pursued by runs."""
+    """Close everybody whose order was not tried anywhere yet; the rest is pursued by runs.
+
+    *people* is everybody as last accepted, where the caller has it.
+    """
     untried: dict[str, list[str]] = {}
     for one in state.closings.unconfirmed(config.targets):
         if not one.outcome:
             untried.setdefault(one.order.person_id, []).append(one.target)
     if not untried:
         return {}
-    with state.urgent():
-        run = state.begin_run("events", clock())
-        everybody = stored_people(config, state)
+    everybody = stored_people(config, state) if people is None else people
+    with state.urgent(), workers(1) as beside:
+        # nobody waits for it: it has to be known where something is written
+        begun = beside.submit(state.begin_run, "events", clock())
 
         def close(person: str) -> list[Closed]:
-            people = only(everybody, person)
-            orders = orders_on(state, people, person)
-            names = untried[person]
-            with workers(len(names)) as pool:
-                return list(
-                    pool.map(
-                        lambda name: close_in(
-                            config, state, people, orders, name, person, run, clock
-                        ),
-                        names,
-                    )
-                )
+            alone = only(everybody, person)
+            return close_everywhere(
+                config, state, alone, untried[person], person, begun.result, clock
+            )
 
         with workers(min(SIDE_BY_SIDE, len(untried))) as pool:
             shown = list(pool.map(close, untried))
         sure = all(one.shut for closed in shown for one in closed)
-        state.end_run(run, "applied" if sure else "partial", {}, clock())
+        state.end_run(begun.result(), "applied" if sure else "partial", {}, clock())
     return dict(zip(untried, shown, strict=True))
 
 
@@ -110,13 +119,36 @@ def _close_new(
 class Weighing:
     """What is known while one pass decides what becomes of each event."""
 
-    def __init__(self, config: Config, state: State, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        state: State,
+        clock: Callable[[], datetime],
+        events: Sequence[Event],
+    ) -> None:
         self._config = config
         self._state = state
         self._clock = clock
         self._now = clock()
-        self._people = stored_people(config, state)
-        self._links = state.frames.load("identity_link", schema(IdentityLink))
+        self.people = stored_people(config, state)
+        links = state.frames.load("identity_link", schema(IdentityLink))
+        # of everybody only those whom an event names: a city is large, and somebody waits
+        named = pl.Series("named", sorted({one.person for one in events}), dtype=pl.String)
+        owners = links.filter(pl.col("value").is_in(named.implode()))["person_id"]
+        folded = named.str.to_lowercase()
+        known_by = self.people.persons.filter(
+            pl.col("employee_number").is_in(named.implode())
+            | pl.col("user_name").is_in(named.implode())
+            | pl.col("mail").str.to_lowercase().is_in(folded.implode())
+        )
+        theirs = pl.concat([owners, known_by["id"]]).unique()
+        persons = self.people.persons.filter(pl.col("id").is_in(theirs.implode()))
+        mine = pl.col("person_id").is_in(theirs.implode())
+        self._links = links.filter(mine)
+        self._named = replace(
+            self.people, persons=persons,
+            employments=self.people.employments.filter(mine),
+        )  # fmt: skip
         self._lifted = state.orders.lifted()
         self._shut = {one.person_id for one in state.orders.revocations()}
         self._left: dict[str, int] = {}
@@ -235,7 +267,7 @@ class Weighing:
     def _by(self, attribute: str) -> Mapping[str, set[str]]:
         """Return who has each value of *attribute*; two who share one are not told apart."""
         if attribute not in self._known_by:
-            told = _grouped(self._people.persons.drop_nulls(attribute), [attribute], "id")
+            told = _grouped(self._named.persons.drop_nulls(attribute), [attribute], "id")
             found: dict[str, set[str]] = {}
             for (value,), persons in told.items():
                 found.setdefault(_fold(attribute, value), set()).update(persons)
@@ -251,7 +283,7 @@ class Weighing:
     def _live_of(self, controller: str) -> Mapping[str, set[str]]:
         """Return the employments that go on, as last accepted, by person of a controller."""
         if controller not in self._theirs:
-            theirs: People = self._people
+            theirs: People = self._named
             if controller != WHOLE_CITY:
                 theirs = scope_of(self._config, controller).people(theirs)
             going = theirs.employments.filter(_goes_on(self._now))
@@ -283,7 +315,7 @@ class Weighing:
 
 def _fold(attribute: str, value: str) -> str:
     """Return *value* as it is compared: of a mail address no case counts."""
-    return value.casefold() if attribute == "mail" else value
+    return value.lower() if attribute == "mail" else value
 
 
 def _goes_on(now: datetime) -> pl.Expr:

@@ -10,6 +10,7 @@ them are tried in seconds.
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Mapping
 from hashlib import sha256
 
@@ -38,10 +39,7 @@ def coded(tables: Mapping[Kind, pl.DataFrame], source: SourceConfig) -> dict[Kin
     for kind, table in tables.items():
         for name in set(COLUMNS) & set(table.columns) - _declared(kind, source):
             if _holds_numbers(table[name]):
-                raise ConfigError(
-                    f"{name} looks like personal identity numbers (personnummer), which are "
-                    "never kept as they are: map another column, or name it in personal_numbers"
-                )
+                raise _undeclared(name)
     if not source.personal_numbers:
         return dict(tables)
     key = _key(source)
@@ -53,6 +51,26 @@ def coded(tables: Mapping[Kind, pl.DataFrame], source: SourceConfig) -> dict[Kin
         )
         for kind, table in tables.items()
     }
+
+
+def coded_one(value: str, kind: Kind, column: str, source: SourceConfig) -> str:
+    """Return what `coded` makes of one value: a table of one row would take longer than a write.
+
+    Raises:
+        ConfigError: it is such a number and not declared, or there is no key.
+    """
+    if column in _declared(kind, source):
+        return _code(value, _key(source))
+    if column in COLUMNS and re.fullmatch(SHAPE, value) and _checks(value):
+        raise _undeclared(column)
+    return value
+
+
+def _undeclared(name: str) -> ConfigError:
+    return ConfigError(
+        f"{name} looks like personal identity numbers (personnummer), which are never kept as "
+        "they are: map another column, or name it in personal_numbers"
+    )
 
 
 def _declared(kind: Kind, source: SourceConfig) -> set[str]:
@@ -87,11 +105,14 @@ def _ten_digits(number: str) -> str:
 
 def _codes(values: pl.Series, key: bytes) -> pl.Series:
     distinct = values.drop_nulls().unique()
-    codes = [
-        f"pn-{hmac.digest(key, _ten_digits(value).encode(), sha256).hex()[:32]}" if value else ""
-        for value in distinct
-    ]
+    codes = [_code(value, key) for value in distinct]
     return values.replace_strict(distinct, pl.Series(codes, dtype=pl.String), default=None)
+
+
+def _code(value: str, key: bytes) -> str:
+    if not value:
+        return ""
+    return f"pn-{hmac.digest(key, _ten_digits(value).encode(), sha256).hex()[:32]}"
 
 
 def _key(source: SourceConfig) -> bytes:

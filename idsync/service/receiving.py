@@ -12,12 +12,10 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import polars as pl
-
 from idsync.config import Config, SourceConfig, WebhookTable
 from idsync.errors import ConfigError, IdsyncError, NoRoom
-from idsync.model import day_end
-from idsync.service.personal_numbers import coded
+from idsync.model import Kind, day_end
+from idsync.service.personal_numbers import coded_one
 from idsync.store import State, Told
 from idsync.webhook import (
     Envelope,
@@ -163,14 +161,13 @@ def told_of(
     )  # fmt: skip
 
 
-def kept_key(value: str, kind: Any, column: str, source: SourceConfig) -> str:  # noqa: ANN401
+def kept_key(value: str, kind: Kind, column: str, source: SourceConfig) -> str:
     """Return the key as the state knows it: a personal number as its code.
 
     Raises:
         ConfigError: it is a personal number, and [sources] does not say so.
     """
-    table = pl.DataFrame({column: [value]}, schema={column: pl.String})
-    return str(coded({kind: table}, source)[kind][column][0])
+    return coded_one(value, kind, column, source)
 
 
 def _at(document: Mapping[str, Any], where: str) -> Any:  # noqa: ANN401 - whatever JSON holds

@@ -12,6 +12,7 @@ from idsync.apply import Work, carry_out
 from idsync.config import Config, connect_target
 from idsync.errors import IdsyncError, IntegrityError, NoRoom
 from idsync.mapping.correlate import People
+from idsync.mapping.rules import Desired
 from idsync.model import Cardholder
 from idsync.plan.document import ordered_changes
 from idsync.plan.given import Orders
@@ -66,14 +67,39 @@ def close_person(
     written by the same line as every run, for this one person, side by side.
     """
     people = only(stored_people(config, state), person_id)
-    mine = orders_on(state, people, person_id)
-
-    def one(name: str) -> Closed:
-        return close_in(config, state, people, mine, name, person_id, run, clock)
-
     asked = list(config.targets) if names is None else list(names)
-    with workers(len(asked)) as pool:
-        return list(pool.map(one, asked))
+    return close_everywhere(config, state, people, asked, person_id, lambda: run, clock)
+
+
+def close_everywhere(
+    config: Config,
+    state: State,
+    people: People,
+    names: Sequence[str],
+    person_id: str,
+    run: Callable[[], int],
+    clock: Callable[[], datetime],
+) -> list[Closed]:
+    """Do as `close_person` in the targets *names*; *people* is that person alone.
+
+    Every target is asked first of all; what idsync knows itself is put together while they
+    answer. No target waits for another one's answer. *run* gives the run's number when
+    something is to be written.
+    """
+    # two for each: one that waits for a silent target's answer keeps no other from its turn
+    with workers(2 * len(names)) as pool:
+        asked = {
+            name: pool.submit(_looked, config, state, people, name, person_id) for name in names
+        }
+        mine = orders_on(state, people, person_id)
+        desired = desire_of(config, people, clock())
+        known = {name: _known(config, state, name) for name in names}
+
+        def one(name: str) -> Closed:
+            to_do = _ToDo(name, person_id, people, mine, desired, known[name])
+            return _noted(config, state, to_do, asked[name].result(), run, clock)
+
+        return list(pool.map(one, names))
 
 
 def orders_on(state: State, people: People, person_id: str) -> Orders:
@@ -141,45 +167,103 @@ def close_in(
     *people* is that person alone. *known* is what is remembered of the target, where the
     caller has it. What an order came to is kept with it.
     """
-    closed = _closed(config, state, people, orders, name, person_id, run, clock, known)
-    state.closings.note(person_id, name, closed.outcome, closed.reason, closed.at)
+    found = _looked(config, state, people, name, person_id)
+    desired = desire_of(config, people, clock())
+    to_do = _ToDo(name, person_id, people, orders, desired, known or _known(config, state, name))
+    return _noted(config, state, to_do, found, lambda: run, clock)
+
+
+@dataclass(frozen=True)
+class _ToDo:
+    """What is to be done at one target, and what idsync knows by itself.
+
+    `known` is what is remembered of the target, or why that target cannot be worked with.
+    """
+
+    target: str
+    person_id: str
+    people: People
+    orders: Orders
+    desired: Desired
+    known: Mapping[str, Remembered] | str
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a target shows of a person, and how long its offline locks may honour their tag."""
+
+    holders: Sequence[Cardholder | None]
+    offline_hours: int
+
+
+def _looked(
+    config: Config, state: State, people: People, name: str, person_id: str
+) -> _Found | str:
+    """Return what the target *name* shows of a person, or why it shows nothing."""
+    try:
+        keys = keys_of(config, state, people, name, person_id)
+        adapter = connect_target(config.targets[name])
+        try:
+            offline = adapter.capabilities.offline_hours
+            return _Found([adapter.read_one(key) for key in keys], offline)
+        finally:
+            adapter.close()
+    except (IntegrityError, NoRoom):
+        raise  # the state's own
+    except IdsyncError as error:
+        return str(error)
+
+
+def _known(config: Config, state: State, name: str) -> Mapping[str, Remembered] | str:
+    """Return what is remembered of the target *name*, or why it cannot be worked with."""
+    try:
+        return remembered(config, state, [name])
+    except (IntegrityError, NoRoom):
+        raise  # the state's own
+    except IdsyncError as error:
+        return str(error)
+
+
+def _noted(
+    config: Config,
+    state: State,
+    to_do: _ToDo,
+    found: _Found | str,
+    run: Callable[[], int],
+    clock: Callable[[], datetime],
+) -> Closed:
+    """Close, and keep with the order what it came to."""
+    if isinstance(found, str) or isinstance(to_do.known, str):
+        reason = found if isinstance(found, str) else str(to_do.known)
+        closed = Closed(target=to_do.target, outcome="unavailable", at=clock(), reason=reason)
+    else:
+        closed = _closed(config, state, to_do, to_do.known, found, run, clock)
+    state.closings.note(to_do.person_id, closed.target, closed.outcome, closed.reason, closed.at)
     return closed
 
 
 def _closed(
     config: Config,
     state: State,
-    people: People,
-    orders: Orders,
-    name: str,
-    person_id: str,
-    run: int,
+    to_do: _ToDo,
+    known: Mapping[str, Remembered],
+    found: _Found,
+    run: Callable[[], int],
     clock: Callable[[], datetime],
-    known: Mapping[str, Remembered] | None,
 ) -> Closed:
+    name, mine, offline = to_do.target, pl.col("person_id") == to_do.person_id, found.offline_hours
     try:
-        adapter = connect_target(config.targets[name])
-        offline = adapter.capabilities.offline_hours
-        try:
-            found = [
-                adapter.read_one(key) for key in keys_of(config, state, people, name, person_id)
-            ]
-        finally:
-            adapter.close()
-        held = Holdings.collect(holder for holder in found if holder is not None)
+        held = Holdings.collect(holder for holder in found.holders if holder is not None)
         now = clock()
-        desired = desire_of(config, people, now)
-        known = known or remembered(config, state, [name])
-        [planned] = plan_all(known, desired, {name: held}, orders, now)
+        [planned] = plan_all(known, to_do.desired, {name: held}, to_do.orders, now)
         # an order of a person's own: no limit counts it
-        items = planned.items.filter(pl.col("person_id") == person_id)
-        items = items.with_columns(exempt=pl.lit(True))
+        items = planned.items.filter(mine).with_columns(exempt=pl.lit(True))
         work = [
             Work(target=target, person_id=person, change=change, items=rows)
             for target, person, change, rows in ordered_changes(items)
         ]
         done = carry_out(
-            run,
+            run() if work else 0,
             work,
             lambda _: connect_target(config.targets[name]),
             state,
@@ -192,10 +276,10 @@ def _closed(
     except IdsyncError as error:
         return Closed(target=name, outcome="unavailable", at=clock(), reason=str(error))
     if not work:
-        doubt = planned.refusals.filter(pl.col("person_id") == person_id)["reason"].to_list()
+        doubt = planned.refusals.filter(mine)["reason"].to_list()
         if doubt and held.cardholders.height:
             return Closed(target=name, outcome="refused", at=clock(), reason=doubt[0])
-        outcome, reason = _shown(found)
+        outcome, reason = _shown(found.holders)
         return Closed(
             target=name, outcome=outcome, at=clock(), reason=reason, offline_hours=offline
         )

@@ -18,12 +18,13 @@ from idsync.config import Config, load
 from idsync.errors import ConfigError, IdsyncError
 from idsync.service.applying import sync
 from idsync.service.auditing import attend
+from idsync.service.calling import call
 from idsync.service.dropping import LOOKED_AT_EVERY, take_lists
 from idsync.service.health import standing, watch
 from idsync.service.keyrings import Keyrings
 from idsync.service.nightly import Nightly, Ran, Tell
 from idsync.service.notifying import notify, watchdog_s
-from idsync.service.obeying import work_off
+from idsync.service.obeying import stay_ready, work_off
 from idsync.service.polling import Poller
 from idsync.service.pursuing import pursue
 from idsync.service.scheduling import PURSUED_EVERY
@@ -40,6 +41,9 @@ LONGEST_PURSUIT_S = 900.0
 
 TURN_TRIED_S = 1.0
 """How often a process tries to be the one that obeys and pursues."""
+
+KEPT_BYTES = 512 * 1024 * 1024
+"""The most that is kept in memory of people, so that an event finds them at once."""
 
 DEATHS, WITHIN_S = 5, 600.0
 """A worker that dies so often in that time is not started again: the process ends."""
@@ -70,8 +74,9 @@ class Service:
         self._running = self._worker("running", self._runs, None)
         self.hearing = self._worker("hearing", self._obey, LONGEST_PURSUIT_S)
         self._fetching = self._worker("fetching", self._fetch, LONGEST_PURSUIT_S)
+        self._calling = self._worker("calling", self._call, LONGEST_PURSUIT_S)
         self._leading = self._worker("leading", self._lead, None)
-        self.workers = [self._watching, self._pursuing, self._running, self.hearing]
+        self.workers = [self._watching, self._pursuing, self._running, self.hearing, self._calling]
         self._leads = self._alone = config.idsync.state.startswith("sqlite:")
         if not self._alone:
             self.workers.append(self._leading)
@@ -173,6 +178,8 @@ class Service:
         """Act on what senders have told: whatever is kept in the inbox."""
         if not (self._leads and self.config.events.senders):
             return
+        if self._attended.get(id(state)) is None:
+            state.frames.keep(KEPT_BYTES)
         self._attend(state)
         done = work_off(self.config, state, self._clock)
         for person, targets in done.closed.items():
@@ -181,6 +188,7 @@ class Service:
         if done.states:
             self._tell("events", **done.states)
             self._pursuing.wake.set()
+        stay_ready(self.config, state)
 
     def _verify(self, state: State) -> None:
         """Let the streams that are due show that they still reach idsync."""
@@ -209,6 +217,18 @@ class Service:
                        detail=one["detail"])  # fmt: skip
         if loud:
             state.alarms.told([one["name"] for one in loud], now)
+            self._calling.wake.set()
+
+    def _call(self, state: State) -> None:
+        """Tell the on-call, in a thread of its own: a mail server that hangs delays nobody."""
+        if not self._leads:
+            return
+        for one in call(self.config, state, self._clock):
+            event = "on-call told" if one.told else "the on-call cannot be told"
+            self._tell(event, level="error" if one.reason else "warning", way=one.way,
+                       alarms=one.alarms, reason=one.reason)  # fmt: skip
+            if one.reason:
+                self._watching.wake.set()
 
     # ── the process ─────────────────────────────────────────────────────────────────────
 
@@ -242,7 +262,7 @@ class Service:
             for one in workers:
                 one.wake.set()
 
-        each = (self._watching, self._running, self.hearing, self._verifying)
+        each = (self._watching, self._running, self.hearing, self._calling, self._verifying)
         for every, workers in ((TICK, each),
                                (PURSUED_EVERY, (self._pursuing,)),
                                (LOOKED_AT_EVERY, (self._fetching,))):  # fmt: skip

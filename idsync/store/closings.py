@@ -1,16 +1,18 @@
-"""How far each revocation has got: what every target showed of it last."""
+"""How far each revocation has got: what every target showed of it, and when."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, Engine, Row, func, select
 
+from idsync.store.latencies import count
 from idsync.store.orders import Orders, Revocation
 from idsync.store.putting import put
-from idsync.store.tables import closing, revocation
+from idsync.store.tables import closing, journal, revocation
 
 SURE = ("confirmed", "nothing")
 """Outcomes after which a target need not be asked again for one revocation."""
@@ -25,6 +27,23 @@ class Exposure:
     outcome: str = ""
     reason: str = ""
     at: str = ""
+    sent_at: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far one order has got in one target; instants are ISO texts in UTC.
+
+    `sent_at` is when a write there was first intended; None: nothing was left to send, or the
+    target could not be read. `confirmed_at` is when it was first seen there that they open nothing.
+    """
+
+    order: int
+    target: str
+    outcome: str
+    at: str
+    sent_at: str | None
+    confirmed_at: str | None
 
 
 class Closings:
@@ -35,20 +54,47 @@ class Closings:
         self._orders = orders
 
     def note(self, person_id: str, target: str, outcome: str, reason: str, now: datetime) -> None:
-        """Write down what *target* showed of a person; nothing where no order stands."""
+        """Write down what *target* showed of a person; nothing where no order stands.
+
+        The first confirmation is counted among the latencies, from when the word came.
+        """
         with self._engine.begin() as connection:
             order = connection.execute(
-                select(revocation.c.id).where(
-                    revocation.c.person_id == person_id, revocation.c.lifted_at.is_(None)
-                )
-            ).scalar()
+                select(revocation)
+                .where(revocation.c.person_id == person_id, revocation.c.lifted_at.is_(None))
+                .with_for_update()  # so that of two who see it at once one counts it
+            ).first()
             if order is None:
                 return
+            mine = (closing.c.revocation == order.id) & (closing.c.target == target)
+            before = connection.execute(select(closing).where(mine)).first()
             row = {
-                "revocation": order, "target": target, "outcome": outcome, "reason": reason,
+                "revocation": order.id, "target": target, "outcome": outcome, "reason": reason,
                 "at": now.isoformat(),
+                "sent_at": (before and before.sent_at) or _sent_at(connection, order, target),
+                "confirmed_at": before.confirmed_at if before else None,
             }  # fmt: skip
+            if outcome in SURE and row["confirmed_at"] is None:
+                row["confirmed_at"] = row["at"]
+                if outcome == "confirmed":  # where nothing of theirs was, no door was closed
+                    came = datetime.fromisoformat(order.told_at or order.ordered_at)
+                    count(connection, target, now - came)
             put(connection, closing, row)
+
+    def progress(self, order: int | None = None) -> list[Progress]:
+        """Return how far *order* has got, or every standing one; what was not tried is left out."""
+        query = select(closing).join(revocation, revocation.c.id == closing.c.revocation)
+        mine = revocation.c.lifted_at.is_(None) if order is None else revocation.c.id == order
+        query = query.where(mine)
+        with self._engine.connect().execution_options(reads=True) as connection:
+            rows = connection.execute(query.order_by(closing.c.revocation, closing.c.target))
+            return [
+                Progress(
+                    order=row.revocation, target=row.target, outcome=row.outcome, at=row.at,
+                    sent_at=row.sent_at, confirmed_at=row.confirmed_at,
+                )
+                for row in rows
+            ]  # fmt: skip
 
     def unconfirmed(self, targets: Iterable[str]) -> list[Exposure]:
         """Return what of the standing revocations is not confirmed in *targets*, oldest first."""
@@ -66,7 +112,18 @@ class Closings:
                     found.append(
                         Exposure(
                             order=order, target=name, outcome=row.outcome, reason=row.reason,
-                            at=row.at,
+                            at=row.at, sent_at=row.sent_at,
                         )
                     )  # fmt: skip
         return found
+
+
+def _sent_at(connection: Connection, order: Row[Any], target: str) -> str | None:
+    """When the first write of *order* to *target* was intended; None: none was."""
+    since = order.ordered_at
+    return connection.execute(
+        select(func.min(journal.c.intent_at)).where(
+            journal.c.person_id == order.person_id, journal.c.target == target,
+            journal.c.intent_at >= since, journal.c.reason.not_like("not sent:%"),
+        )
+    ).scalar()  # fmt: skip

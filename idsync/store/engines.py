@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from sqlalchemy.pool import StaticPool
 
 from idsync.errors import ConfigError, DiskFailed
 from idsync.store.sqlite import refuse_shared, told
+from idsync.store.writers import Turns
 
 LOCKS = 0x1D5
 """Any number, the same in every process: idsync's own among the advisory locks."""
@@ -21,6 +23,12 @@ MAKING, REVOKING = 1, 2
 
 MOUNTS = Path("/proc/self/mountinfo")
 """Where Linux tells which disk a folder stands on; other systems have no such file."""
+
+BUSY_S = 30
+"""For how long a write waits for those of other processes, and of other threads."""
+
+_turns: dict[Path, Turns] = {}
+_finding = threading.Lock()
 
 LEFT_OPEN: list[sqlite3.Connection] = []
 """Connections to a disk that has failed: they are left as they are until the process ends."""
@@ -40,16 +48,44 @@ def file_engine(file: Path) -> Engine:
     if not file.exists():
         _make_private(file)
     failed: list[DiskFailed] = []
+    turns = _turns_of(file)
 
     class Connected(sqlite3.Connection):
+        """Writes in turn: SQLite lets those who wait sleep; a queue wakes them at once."""
+
+        has_turn = False
+
+        def take_turn(self, *, first: bool) -> None:
+            """Wait until no other thread of this process writes to the file."""
+            self.has_turn = turns.take(BUSY_S, first=first)  # else SQLite says what it says
+
+        def end_turn(self) -> None:
+            if self.has_turn:
+                self.has_turn = False
+                turns.end()
+
+        def commit(self) -> None:
+            try:
+                super().commit()
+            finally:
+                if not self.in_transaction:
+                    self.end_turn()
+
+        def rollback(self) -> None:
+            try:
+                super().rollback()
+            finally:
+                self.end_turn()
+
         def close(self) -> None:
             """Close it; not where the disk has failed, since the last to close syncs again."""
+            self.end_turn()
             if failed:
                 LEFT_OPEN.append(self)
             else:
                 super().close()
 
-    ways = {"timeout": 30, "factory": Connected}
+    ways = {"timeout": BUSY_S, "factory": Connected}
     url = URL.create("sqlite", database=str(file))  # as it is: in an address, "?" ends a path
     engine = _with_manners(create_engine(url, hide_parameters=True, connect_args=ways))
 
@@ -67,6 +103,12 @@ def file_engine(file: Path) -> Engine:
             raise DiskFailed(str(failed[0]))
 
     return engine
+
+
+def _turns_of(file: Path) -> Turns:
+    """The one queue of a file in this process, however many engines it has."""
+    with _finding:
+        return _turns.setdefault(file.resolve(), Turns())
 
 
 def memory_engine() -> Engine:
@@ -135,7 +177,19 @@ def _with_manners(engine: Engine) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        if not connection.get_execution_options().get("reads"):
+        options = connection.get_execution_options()
+        if options.get("reads"):
+            return
+        driver: Any = connection.connection.dbapi_connection
+        take = getattr(driver, "take_turn", None)  # memory has one connection, and no turns
+        if take is None:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
+            return
+        take(first=options.get("first", False))
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        except BaseException:
+            driver.end_turn()
+            raise
 
     return engine

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+import threading
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, Engine, Select, delete, insert, select
+from sqlalchemy import Connection, Engine, Row, Select, delete, insert, select
 
 from idsync.errors import IntegrityError
 from idsync.store.digests import digest_of, require_sound
@@ -26,6 +27,25 @@ class Frames:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._kept: KeptFrames | None = None
+
+    def keep(self, most_bytes: int) -> None:
+        """From now on keep what is loaded in memory, as long as all of it has *most_bytes*.
+
+        Each load looks whether what is kept is what stands there, by its digests.
+        """
+        self._kept = KeptFrames(most_bytes)
+
+    def drop_changed(self) -> None:
+        """Let go of what is kept and is no longer what stands there: somebody may be erased."""
+        if self._kept is None:
+            return
+        query = select(part.c.frame, part.c.digest).order_by(part.c.frame, part.c.number)
+        stands: dict[str, tuple[str | None, ...]] = {}
+        with self._engine.connect().execution_options(reads=True) as connection:
+            for name, digest in connection.execute(query):
+                stands[name] = (*stands.get(name, ()), digest)
+        self._kept.only(stands)
 
     def load(self, name: str, columns: pl.Schema) -> pl.DataFrame:
         """Return the frame *name* with *columns*; without rows where it was never saved.
@@ -33,8 +53,20 @@ class Frames:
         Raises:
             IntegrityError: a stored part is damaged.
         """
-        query = select(part).where(part.c.frame == name).order_by(part.c.number)
-        return self._read(query, columns, from_the_first=True)
+        mine = part.c.frame == name
+        query = select(part).where(mine).order_by(part.c.number)
+        if self._kept is None:
+            return self._joined(self._rows(query), columns, from_the_first=True)
+        stamps = select(part.c.digest).where(mine).order_by(part.c.number)
+        with self._engine.connect().execution_options(reads=True) as connection:
+            stands = tuple(connection.execute(stamps).scalars())
+        known = self._kept.get(name, columns, stands)
+        if known is not None:
+            return known
+        rows = self._rows(query)
+        frame = self._joined(rows, columns, from_the_first=True)
+        self._kept.put(name, columns, tuple(one.digest for one in rows), frame)
+        return frame
 
     def load_one(self, name: str, columns: pl.Schema, value: str) -> pl.DataFrame:
         """Return the rows of frame *name* whose first column is *value*, reading only its part."""
@@ -43,7 +75,7 @@ class Frames:
             .where(part.c.frame == name, part.c.low <= value, part.c.high >= value)
             .order_by(part.c.number)
         )
-        return self._read(query, columns).filter(pl.col(next(iter(columns))) == value)
+        return self._joined(self._rows(query), columns).filter(pl.col(next(iter(columns))) == value)
 
     def load_all(self, wanted: Mapping[str, pl.Schema]) -> dict[str, pl.DataFrame]:
         """Return several frames by name, loaded side by side; see `load`."""
@@ -70,11 +102,14 @@ class Frames:
             values = part_values(name, number, rows.height, ends, buffer.getvalue())
             connection.execute(insert(part).values(values))
 
-    def _read(
-        self, query: Select[Any], columns: pl.Schema, *, from_the_first: bool = False
-    ) -> pl.DataFrame:
+    def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
         with self._engine.connect().execution_options(reads=True) as connection:
-            found = connection.execute(query).all()
+            return connection.execute(query).all()
+
+    @staticmethod
+    def _joined(
+        found: Sequence[Row[Any]], columns: pl.Schema, *, from_the_first: bool = False
+    ) -> pl.DataFrame:
         if from_the_first and [one.number for one in found] != list(range(len(found))):
             raise IntegrityError(
                 "a stored table in the state lacks a part: restore the state from its last copy"
@@ -91,6 +126,44 @@ class Frames:
             raise IntegrityError(
                 "a stored table in the state is damaged: restore the state from its last copy"
             ) from None
+
+
+class KeptFrames:
+    """Frames in memory, each with the digests of the parts that it was read from.
+
+    A frame is never changed in place, so that several threads may have the same one.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most = most_bytes
+        self._frames: dict[tuple[str, str], tuple[tuple[str | None, ...], pl.DataFrame, int]] = {}
+        self._turn = threading.Lock()
+
+    def get(
+        self, name: str, columns: pl.Schema, stands: tuple[str | None, ...]
+    ) -> pl.DataFrame | None:
+        """Return the frame if it is made of the parts that have the digests *stands*."""
+        with self._turn:
+            known = self._frames.get((name, str(columns)))
+        return known[1] if known is not None and known[0] == stands else None
+
+    def only(self, stands: Mapping[str, tuple[str | None, ...]]) -> None:
+        """Let go of every frame that is not made of the parts with the digests *stands*."""
+        with self._turn:
+            self._frames = {
+                key: one for key, one in self._frames.items() if one[0] == stands.get(key[0], ())
+            }
+
+    def put(
+        self, name: str, columns: pl.Schema, stands: tuple[str | None, ...], frame: pl.DataFrame
+    ) -> None:
+        """Keep *frame* in place of an older one, if it has room and every part has a digest."""
+        size = int(frame.estimated_size())
+        with self._turn:
+            self._frames.pop((name, str(columns)), None)
+            taken = sum(one for _, _, one in self._frames.values())
+            if None not in stands and taken + size <= self._most:
+                self._frames[name, str(columns)] = (stands, frame, size)
 
 
 def part_values(

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from threading import Lock
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, delete, func, select, update
@@ -96,10 +94,6 @@ class Inbox:
         self._audit = audit
         self._orders = orders
         self._noted = noted
-        # SQLite lets those who wait for each other sleep; in one process a queue is quicker
-        self._turn: AbstractContextManager[object] = (
-            Lock() if engine.dialect.name == "sqlite" else nullcontext()
-        )
 
     def receive(self, told: Told, now: datetime) -> bool:
         """Keep it; when this returns, it survives a power cut. Tell whether it is new.
@@ -108,8 +102,7 @@ class Inbox:
             Unavailable: the state does not take it now.
         """
         try:
-            with self._turn:
-                return self._received(told, now)
+            return self._received(told, now)
         except DBAPIError:
             raise Unavailable("the state takes no events now: look at it") from None
 
@@ -118,7 +111,8 @@ class Inbox:
         values = _stored(told) | {
             "received_at": now.isoformat(), "state": "waiting", "reason": "", "at_once": False,
         }  # fmt: skip
-        with self._engine.begin() as connection:
+        # whoever sends it waits for the answer; what it leads to is written after it
+        with self._engine.connect().execution_options(first=True) as connection, connection.begin():
             new = connection.execute(
                 dialect.insert(event).values(values).on_conflict_do_nothing()
                 .returning(event.c.number)
@@ -166,8 +160,9 @@ class Inbox:
             for one in settled:
                 if one.order and one.person_id:
                     self._orders.revoke_in(
-                        connection, one.person_id, one.order, f"events.{one.event.issuer}", now
-                    )
+                        connection, one.person_id, one.order, f"events.{one.event.issuer}", now,
+                        one.event.received_at,
+                    )  # fmt: skip
                 connection.execute(
                     update(event)
                     .where(event.c.number == one.event.number, event.c.state.in_(OPEN))

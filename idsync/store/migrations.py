@@ -27,7 +27,7 @@ from sqlalchemy import table as sql_table
 from sqlalchemy.schema import CreateColumn
 
 from idsync.errors import IntegrityError
-from idsync.store.tables import VERSION, journal, meta, metadata, revocation, run
+from idsync.store.tables import VERSION, closing, journal, meta, metadata, revocation, run
 
 
 def version_of(connection: Connection) -> int:
@@ -91,7 +91,14 @@ def _from_the_first(connection: Connection) -> None:
     _number_nothing_twice(connection)
 
 
-STEPS: dict[int, Callable[[Connection], None]] = {1: _from_the_first}
+def _with_times(connection: Connection) -> None:
+    """Let what is confirmed be confirmed when it was last seen: nobody knows when it first was."""
+    _add_what_is_missing(connection)
+    sure = closing.c.outcome.in_(("confirmed", "nothing")) & closing.c.confirmed_at.is_(None)
+    connection.execute(update(closing).where(sure).values(confirmed_at=closing.c.at))
+
+
+STEPS: dict[int, Callable[[Connection], None]] = {1: _from_the_first, 2: _with_times}
 """What leads from each version to the next."""
 
 

@@ -23,13 +23,17 @@ WAITING = ("held", "approved")
 
 @dataclass(frozen=True, kw_only=True)
 class Revocation:
-    """A durable order that a person opens nothing from now on."""
+    """A durable order that a person opens nothing from now on.
+
+    `told_at` is when the word came that it follows from, where that was before the order.
+    """
 
     id: int
     person_id: str
     reason: str
     ordered_by: str
     ordered_at: str
+    told_at: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,9 +80,18 @@ class Orders:
         return order
 
     def revoke_in(
-        self, connection: Connection, person_id: str, reason: str, by: str, now: datetime
+        self,
+        connection: Connection,
+        person_id: str,
+        reason: str,
+        by: str,
+        now: datetime,
+        told: datetime | None = None,
     ) -> Revocation:
-        """Do as `revoke` in a transaction of the caller's, who tells the witness after it."""
+        """Do as `revoke` in a transaction of the caller's, who tells the witness after it.
+
+        *told* is when the word came that the order follows from.
+        """
         order = {
             "person_id": person_id, "reason": reason, "ordered_by": by,
             "ordered_at": now.isoformat(),
@@ -92,15 +105,17 @@ class Orders:
         if standing is not None:
             return _revocation(standing)
         digest = digest_of(*order.values())
+        came = told.isoformat() if told else None
+        row = {**order, "digest": digest, "told_at": came}
         number = connection.execute(
-            insert(revocation).values(digest=digest, **order).returning(revocation.c.id)
+            insert(revocation).values(row).returning(revocation.c.id)
         ).scalar_one()
         ordered = Record(
             kind="revoked", person_id=person_id, facts={"order": number, "by": by},
             sealed={"reason": reason},
         )  # fmt: skip
         self._audit.append(connection, [ordered], now)
-        return Revocation(id=number, **order)
+        return Revocation(id=number, **order, told_at=came)
 
     def lift(self, person_id: str, reason: str, by: str, now: datetime) -> bool:
         """Lift the standing revocation of a person; return whether there was one."""
@@ -257,7 +272,7 @@ class Orders:
 def _revocation(row: Row[Any]) -> Revocation:
     order = Revocation(
         id=row.id, person_id=row.person_id, reason=row.reason, ordered_by=row.ordered_by,
-        ordered_at=row.ordered_at,
+        ordered_at=row.ordered_at, told_at=row.told_at,
     )  # fmt: skip
     said = (order.person_id, order.reason, order.ordered_by, order.ordered_at)
     require_sound(row.digest, *said)

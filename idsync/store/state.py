@@ -29,6 +29,7 @@ from idsync.store.inbox import Inbox
 from idsync.store.journal import Journal
 from idsync.store.migrations import look_through_views, migrate, version_of
 from idsync.store.nights import Nights
+from idsync.store.oncall import Calls
 from idsync.store.orders import Orders
 from idsync.store.postgres import postgres_engine, require_every_letter
 from idsync.store.putting import put
@@ -72,6 +73,7 @@ class State:
         self.verdicts = Verdicts(engine)
         self.nights = Nights(engine)
         self.alarms = Alarms(engine)
+        self.calls = Calls(engine)
 
     @cached_property
     def instance(self) -> UUID:

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-VERSION = 2
+VERSION = 3
 """Of the schema. An older program refuses a newer state."""
 
 
@@ -124,6 +124,7 @@ revocation = Table(
     Column("lifted_by", Word),
     Column("lifted_reason", Words),
     Column("digest", Word),  # of the order as it was given
+    Column("told_at", Word),  # when the word came that it follows from, where that was before it
     sqlite_autoincrement=True,  # a number is never given twice, whatever was erased
 )  # fmt: skip
 Index("revocation_person", revocation.c.person_id)
@@ -168,6 +169,16 @@ closing = Table(
     Column("outcome", Word, nullable=False),  # as service.revoking.Closed tells it
     Column("reason", Words, nullable=False),
     Column("at", Word, nullable=False),
+    Column("sent_at", Word),  # when a write there was first intended
+    Column("confirmed_at", Word),  # when it was first seen to be done, whatever was seen later
+)  # fmt: skip
+
+latency = Table(  # how long confirmations took: it only grows, whoever is erased
+    "latency", metadata,
+    Column("target", Word, primary_key=True),
+    Column("bound_ms", BigInteger, primary_key=True, autoincrement=False),  # 0: longer than any
+    Column("count", BigInteger, nullable=False),
+    Column("total_ms", BigInteger, nullable=False),
 )  # fmt: skip
 
 circuit = Table(
@@ -250,6 +261,26 @@ alarm = Table(
     Column("told_at", Word, nullable=False),
     Column("acknowledged_at", Word),
     Column("acknowledged_by", Words),
+)  # fmt: skip
+
+# ── whom the on-call was told by ────────────────────────────────────────────────────────
+
+oncall_told = Table(
+    "oncall_told", metadata,
+    Column("alarm", Word, primary_key=True),
+    Column("way", Word, primary_key=True),  # mail, webhook
+    Column("since", Word, nullable=False),  # of the alarm that was told: another is another alarm
+    Column("told_at", Word, nullable=False),
+    Column("times", Integer, nullable=False),
+)  # fmt: skip
+
+oncall_way = Table(
+    "oncall_way", metadata,
+    Column("way", Word, primary_key=True),
+    Column("next_at", Word, nullable=False),  # whoever sets it anew has the way until then
+    Column("failing_since", Word),
+    Column("failures", Integer, nullable=False),  # in a row
+    Column("reason", Words, nullable=False),
 )  # fmt: skip
 
 # ── what senders have told ──────────────────────────────────────────────────────────────

@@ -166,6 +166,7 @@ def test_a_revocation_that_no_system_confirms_is_an_alarm_after_a_quarter_of_an_
     told = health(config, state, START + timedelta(minutes=16))
     assert told["unconfirmed"] == {
         "revocations": 1, "oldest": START.isoformat(), "oldest_s": 16 * 60,
+        "oldest_s_by_target": {"stadshuset": 16 * 60, "skola": 16 * 60},
     }  # fmt: skip
     assert "id-1" not in str(told), "health names nobody"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from datetime import UTC, datetime
 
 import polars as pl
@@ -9,7 +10,7 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from idsync.errors import IntegrityError
-from idsync.store import State, frames
+from idsync.store import State, frames, open_state
 from idsync.store.tables import part
 
 pytest_plugins = ("tests.servers.state_fixtures",)
@@ -128,3 +129,56 @@ def test_names_are_listed_by_their_beginning(state: State) -> None:
     with state.engine.begin() as connection:
         connection.execute(delete(part))
     assert state.frames.names("") == []
+
+
+# ── kept in memory ──────────────────────────────────────────────────────────────────────
+
+
+def test_what_is_kept_is_what_stands_there_whoever_wrote_it(
+    state: State, state_url: str, small_parts: None
+) -> None:
+    state.frames.keep(1_000_000)
+    save(state, "person", table(("a", "1"), ("b", "1"), ("c", "1"), ("d", "1")))
+    first = state.frames.load("person", COLUMNS)
+    assert state.frames.load("person", COLUMNS) is first
+    narrow = pl.Schema({"person_id": pl.String()})
+    assert state.frames.load("person", narrow).columns == ["person_id"]
+    other = open_state(state_url)
+    save(other, "person", table(("a", "1"), ("b", "1"), ("c", "1"), ("d", "2")))
+    assert other.frames.load("person", COLUMNS)["unit"].to_list() == ["1", "1", "1", "2"]
+    assert state.frames.load("person", COLUMNS)["unit"].to_list() == ["1", "1", "1", "2"]
+    with other.engine.begin() as connection:
+        connection.execute(delete(part).where(part.c.frame == "person", part.c.number == 1))
+    assert state.frames.load("person", COLUMNS).height == 3
+    assert state.frames.load("nothing", COLUMNS).is_empty()
+    other.close()
+
+
+def test_who_was_erased_is_let_go_of_though_nobody_asks_for_them(
+    state: State,
+) -> None:
+    state.frames.keep(1_000_000)
+    save(state, "person", table(("a", "1")))
+    save(state, "face", table(("a", "1")))
+    kept = [weakref.ref(state.frames.load(name, COLUMNS)) for name in ("person", "face")]
+    save(state, "person", table(("b", "1")))
+    state.frames.drop_changed()
+    assert [one() is None for one in kept] == [True, False]
+
+
+def test_what_is_too_large_is_read_each_time(state: State) -> None:
+    save(state, "person", table(("a", "1")))
+    state.frames.keep(8)
+    first = state.frames.load("person", COLUMNS)
+    again = state.frames.load("person", COLUMNS)
+    assert first is not again
+    assert first.equals(again)
+
+
+def test_a_part_that_is_damaged_is_refused_when_it_is_read(state: State) -> None:
+    state.frames.keep(1_000_000)
+    save(state, "person", table(("a", "1")))
+    with state.engine.begin() as connection:
+        connection.execute(update(part).values(low="b"))
+    with pytest.raises(IntegrityError):
+        state.frames.load("person", COLUMNS)
