@@ -25,7 +25,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from idsync.config import load
-from idsync.service.scheduling import dates_are_due
+from idsync.service.scheduling import dates_are_due, slot
 from idsync.store import open_state
 from idsync.store.audit_signing import signing_key_in
 from tests.servers.postgres import Database
@@ -157,8 +157,8 @@ def let_a_night_be_due(town: Town) -> None:
     """Make last night's run a thing that is still to be done."""
     config = load(town.folder / "connectors.toml")
     state = open_state(config.idsync.state, witness=config.idsync.witness)
-    today = datetime.now(UTC).astimezone(config.idsync.timezone).date()
-    state.nights.note(today - timedelta(days=2), "before", datetime.now(UTC))
+    newest = slot(datetime.now(UTC), config.schedule.at, config.idsync.timezone)
+    state.nights.note(newest.local_date - timedelta(days=1), "before", datetime.now(UTC))
     state.close()
 
 
