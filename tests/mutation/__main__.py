@@ -19,11 +19,15 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tests.mutation.choosing import Chosen, Learner, Only, folders_of, options_for
+from tests.mutation.choosing import Chosen, Learner, Only, folders_of, options_for, quickest
+from tests.mutation.explained import explained, key_of, stale
 from tests.mutation.mutants import ROOT, Mutant, made
 
 PATIENCE_S, SLOWER = 20.0, 3.0
 """A mutant hangs that takes so much longer than its tests do, and that is found out too."""
+
+LONGEST_S = 60.0
+"""The slowest of a mutant's tests are left out beyond this: its share of an hour's sample."""
 
 
 def main() -> int:
@@ -34,18 +38,25 @@ def main() -> int:
     asked.add_argument("--side-by-side", type=int, default=os.cpu_count() or 1)
     asked.add_argument("--seed", type=int, default=0, help="which mutants come first")
     asked.add_argument("--only", default="", help="only mutants whose name holds this")
+    asked.add_argument("--sample", type=int, default=sys.maxsize, help="no more than so many")
     asked.add_argument("--required", type=float, default=90.0, help="percent to be found")
     asked.add_argument("--report", type=Path, help="where to write the survivors, as JSON")
     options = asked.parse_args()
     _warm_up()
     with tempfile.TemporaryDirectory(prefix="idsync-mutants-") as folder:
         copy = Path(folder) / "idsync"
-        mutants = [one for one in made(copy, options.rooms) if options.only in one.name]
-        random.Random(options.seed).shuffle(mutants)
+        planted, listed = made(copy, options.rooms), explained()
+        if old := stale(planted, listed):
+            sys.exit("explained.toml names what is no mutant any more:\n" + "\n".join(old))
+        chosen = [one for one in planted if options.only in one.name]
+        random.Random(options.seed).shuffle(chosen)
+        chosen = chosen[: options.sample]
+        mutants = [one for one in chosen if key_of(one) not in listed]
+        print(f"{len(planted)} mutants, {len(chosen) - len(mutants)} of the chosen explained")
         runs = _learn(copy, options.rooms)
         ends = time.monotonic() + options.minutes * 60
         survivors, tried = _run(copy, mutants, runs, ends, options.side_by_side)
-    return _told(survivors, tried, len(mutants), options.required, options.report)
+    return _told(survivors, tried, options.required, options.report)
 
 
 def _warm_up() -> None:
@@ -70,7 +81,7 @@ def _run(
     while running or (waiting and time.monotonic() < ends):
         while waiting and len(running) < side_by_side and time.monotonic() < ends:
             mutant = waiting.pop()
-            chosen = runs.get(mutant.name.rpartition("__mutmut_")[0], {})
+            chosen = quickest(runs.get(mutant.name.rpartition("__mutmut_")[0], {}), LONGEST_S)
             process = _forked(copy, mutant.name, partial(_verdict, mutant, chosen))
             allowed = PATIENCE_S + SLOWER * sum(chosen.values())
             running[process] = (mutant, time.monotonic() + allowed)
@@ -98,12 +109,14 @@ def _learn(copy: Path, rooms: list[str]) -> dict[str, Chosen]:
     """
     files = {room: copy / f"{room}.runs.json" for room in rooms}
     processes = {
-        room: _forked(copy, "stats", partial(_noted, room, file)) for room, file in files.items()
+        room: _forked(copy, "", partial(_noted, room, file), file.with_suffix(".hits"))
+        for room, file in files.items()
     }
     runs: dict[str, Chosen] = {}
     for room, process in processes.items():
         if os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]):
-            sys.exit(f"the tests of {room} fail without a planted fault: mend that first")
+            told = files[room].with_suffix(".txt").read_text(encoding="utf-8")
+            sys.exit(f"{told}\nthe tests of {room} fail without a planted fault: mend that first")
         runs |= json.loads(files[room].read_text(encoding="utf-8"))
     print(f"{len(runs)} functions are run by tests", file=sys.stderr, flush=True)
     return runs
@@ -112,22 +125,24 @@ def _learn(copy: Path, rooms: list[str]) -> dict[str, Chosen]:
 def _noted(room: str, file: Path) -> int:
     import pytest
 
-    learner = Learner()
+    learner = Learner(Path(os.environ["MUTANT_HITS"]))
     places = [f"tests/{folder}" for folder in folders_of(room)]
     code = pytest.main([*options_for(f"{room}.postgres"), *places], plugins=[learner])
     learner.write(file)
     return int(code)
 
 
-def _forked(copy: Path, under_test: str, work: Callable[[], int]) -> int:
+def _forked(copy: Path, under_test: str, work: Callable[[], int], hits: Path | None = None) -> int:
     process = os.fork()
     if process:
         return process
     os.setsid()
     quiet = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
-        os.dup2(quiet, stream)
+    told = os.open(hits.with_suffix(".txt"), os.O_WRONLY | os.O_CREAT, 0o600) if hits else quiet
+    for stream, end in enumerate((quiet, told, told)):
+        os.dup2(end, stream)
     os.environ["MUTANT_UNDER_TEST"] = under_test
+    os.environ["MUTANT_HITS"] = str(hits or "")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(copy), os.environ.get("PYTHONPATH", "")])
     os.chdir(copy)
     sys.path.insert(0, str(copy))
@@ -150,15 +165,13 @@ def _verdict(mutant: Mutant, chosen: Chosen) -> int:
 # ── telling ─────────────────────────────────────────────────────────────────────────────
 
 
-def _told(
-    survivors: list[Mutant], tried: int, planted: int, required: float, report: Path | None
-) -> int:
+def _told(survivors: list[Mutant], tried: int, required: float, report: Path | None) -> int:
     share = 100 * (tried - len(survivors)) / tried if tried else 0.0
-    print(f"{planted} mutants, {tried} tried, {tried - len(survivors)} found: {share:.1f} %")
+    print(f"{tried} tried, {tried - len(survivors)} found: {share:.1f} %")
     for one in sorted(survivors, key=lambda mutant: mutant.name):
         print(f"survived: {one.name}\n{one.change}")
     if report is not None:
-        told = {"planted": planted, "tried": tried, "found": tried - len(survivors)}
+        told = {"tried": tried, "found": tried - len(survivors)}
         told["survivors"] = [vars(one) for one in survivors]  # type: ignore[assignment]
         report.write_text(json.dumps(told, indent=1, ensure_ascii=False), encoding="utf-8")
     return 0 if share >= required else 1
