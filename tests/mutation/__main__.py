@@ -19,7 +19,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tests.mutation.choosing import Chosen, Learner, Only, folders_of, options_for, quickest
+from tests.mutation.choosing import OPTIONS, Chosen, Learner, Only, folders_of, quickest
 from tests.mutation.explained import explained, key_of, stale
 from tests.mutation.mutants import ROOT, Mutant, made
 
@@ -39,6 +39,7 @@ def main() -> int:
     asked.add_argument("--seed", type=int, default=0, help="which mutants come first")
     asked.add_argument("--only", default="", help="only mutants whose name holds this")
     asked.add_argument("--sample", type=int, default=sys.maxsize, help="no more than so many")
+    asked.add_argument("--learned", type=Path, help="which tests run what: read, or written, there")
     asked.add_argument("--required", type=float, default=90.0, help="percent to be found")
     asked.add_argument("--report", type=Path, help="where to write the survivors, as JSON")
     options = asked.parse_args()
@@ -53,7 +54,7 @@ def main() -> int:
         chosen = chosen[: options.sample]
         mutants = [one for one in chosen if key_of(one) not in listed]
         print(f"{len(planted)} mutants, {len(chosen) - len(mutants)} of the chosen explained")
-        runs = _learn(copy, options.rooms)
+        runs = _learned(copy, options.rooms, options.learned)
         ends = time.monotonic() + options.minutes * 60
         survivors, tried = _run(copy, mutants, runs, ends, options.side_by_side)
     return _told(survivors, tried, options.required, options.report)
@@ -102,6 +103,17 @@ def _run(
     return survivors, tried
 
 
+def _learned(copy: Path, rooms: list[str], file: Path | None) -> dict[str, Chosen]:
+    """Return by function the tests that run it, as *file* tells if it is there."""
+    if file is not None and file.exists():
+        runs: dict[str, Chosen] = json.loads(file.read_text(encoding="utf-8"))
+        return runs
+    runs = _learn(copy, rooms)
+    if file is not None:
+        file.write_text(json.dumps(runs), encoding="utf-8")
+    return runs
+
+
 def _learn(copy: Path, rooms: list[str]) -> dict[str, Chosen]:
     """Return by function the tests that run it.
 
@@ -117,7 +129,8 @@ def _learn(copy: Path, rooms: list[str]) -> dict[str, Chosen]:
         if os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]):
             told = files[room].with_suffix(".txt").read_text(encoding="utf-8")
             sys.exit(f"{told}\nthe tests of {room} fail without a planted fault: mend that first")
-        runs |= json.loads(files[room].read_text(encoding="utf-8"))
+        for function, tests in json.loads(files[room].read_text(encoding="utf-8")).items():
+            runs[function] = {**runs.get(function, {}), **tests}
     print(f"{len(runs)} functions are run by tests", file=sys.stderr, flush=True)
     return runs
 
@@ -127,7 +140,7 @@ def _noted(room: str, file: Path) -> int:
 
     learner = Learner(Path(os.environ["MUTANT_HITS"]))
     places = [f"tests/{folder}" for folder in folders_of(room)]
-    code = pytest.main([*options_for(f"{room}.postgres"), *places], plugins=[learner])
+    code = pytest.main([*OPTIONS, *places], plugins=[learner])
     learner.write(file)
     return int(code)
 
@@ -158,7 +171,7 @@ def _verdict(mutant: Mutant, chosen: Chosen) -> int:
     if not chosen:
         return 0
     files = sorted({name.partition("::")[0] for name in chosen})
-    code = pytest.main(["-x", *options_for(mutant.module), *files], plugins=[Only(chosen)])
+    code = pytest.main(["-x", *OPTIONS, *files], plugins=[Only(chosen)])
     return int(code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED))
 
 

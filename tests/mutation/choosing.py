@@ -22,12 +22,9 @@ def folders_of(room: str) -> tuple[str, ...]:
     return FOLDERS.get(room, (room,))
 
 
-def options_for(module: str) -> list[str]:
-    """Return what pytest is told of which tests to run at all."""
-    # a server for each mutant would take most of the time: only for what speaks to it
-    only = "not long" if module.endswith(".postgres") else "not long and not postgres"
-    # those plant faults of their own into the text of a module, which has another by now
-    return ["-q", "-p", "no:cacheprovider", "-m", only, "-k", "not machine_finds"]
+# some plant faults of their own into the text of a module, which has another by now
+OPTIONS = ("-q", "-p", "no:cacheprovider", "-m", "not long", "-k", "not machine_finds")
+"""What pytest is told of which tests to run at all."""
 
 
 def quickest(tests: Chosen, seconds: float) -> Chosen:
