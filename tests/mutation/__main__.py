@@ -26,6 +26,12 @@ from tests.mutation.mutants import ROOT, Mutant, made
 PATIENCE_S, SLOWER = 20.0, 3.0
 """A mutant hangs that takes so much longer than its tests do, and that is found out too."""
 
+FIRST = 10
+"""How many tests a mutant is tried on before the rest of its tests are collected."""
+
+QUIET = (0, 5)
+"""What pytest returns where all passed, or none was there to be run."""
+
 LONGEST_S = 60.0
 """The slowest of a mutant's tests are left out beyond this: its share of an hour's sample."""
 
@@ -83,7 +89,7 @@ def _run(
         while waiting and len(running) < side_by_side and time.monotonic() < ends:
             mutant = waiting.pop()
             chosen = quickest(runs.get(mutant.name.rpartition("__mutmut_")[0], {}), LONGEST_S)
-            process = _forked(copy, mutant.name, partial(_verdict, mutant, chosen))
+            process = _forked(copy, mutant.name, partial(_verdict, chosen))
             allowed = PATIENCE_S + SLOWER * sum(chosen.values())
             running[process] = (mutant, time.monotonic() + allowed)
         for process in [one for one, (_, until) in running.items() if until < time.monotonic()]:
@@ -164,15 +170,17 @@ def _forked(copy: Path, under_test: str, work: Callable[[], int], hits: Path | N
     os._exit(work())
 
 
-def _verdict(mutant: Mutant, chosen: Chosen) -> int:
-    """0: nobody noticed."""
+def _verdict(chosen: Chosen) -> int:
+    """0: nobody noticed. The quickest tests come first, before the others are even collected."""
     import pytest
 
-    if not chosen:
-        return 0
-    files = sorted({name.partition("::")[0] for name in chosen})
-    code = pytest.main(["-x", *OPTIONS, *files], plugins=[Only(chosen)])
-    return int(code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED))
+    ordered = sorted(chosen, key=lambda name: chosen[name])
+    for some in (ordered[:FIRST], ordered[FIRST:]):
+        files = sorted({name.partition("::")[0] for name in some})
+        only = Only({name: chosen[name] for name in some})
+        if some and pytest.main(["-x", *OPTIONS, *files], plugins=[only]) not in QUIET:
+            return 1
+    return 0
 
 
 # ── telling ─────────────────────────────────────────────────────────────────────────────
