@@ -68,12 +68,16 @@ def main() -> int:
 
 def _warm_up() -> None:
     """Import what every mutant needs, and nothing of idsync: a fork is cheap from here on."""
+    import hypothesis  # noqa: F401
     import polars  # noqa: F401
+    import psycopg  # noqa: F401
     import pydantic  # noqa: F401
     import pytest  # noqa: F401
     import requests  # noqa: F401
     import sqlalchemy
+    import sqlalchemy.dialects.postgresql
     import sqlalchemy.dialects.sqlite  # noqa: F401
+    import tenacity  # noqa: F401
 
 
 # ── running ─────────────────────────────────────────────────────────────────────────────
@@ -162,6 +166,8 @@ def _forked(copy: Path, under_test: str, work: Callable[[], int], hits: Path | N
         os.dup2(end, stream)
     os.environ["MUTANT_UNDER_TEST"] = under_test
     os.environ["MUTANT_HITS"] = str(hits or "")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # to compile takes longer than to run
+    sys.dont_write_bytecode = False
     os.environ["PYTHONPATH"] = os.pathsep.join([str(copy), os.environ.get("PYTHONPATH", "")])
     os.chdir(copy)
     sys.path.insert(0, str(copy))
