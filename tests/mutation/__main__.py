@@ -32,6 +32,9 @@ FIRST = 10
 QUIET = (0, 5)
 """What pytest returns where all passed, or none was there to be run."""
 
+SOME_S = 5.0
+"""How long the tests take on which the way itself is tried, with no mutant."""
+
 LONGEST_S = 60.0
 """The slowest of a mutant's tests are left out beyond this: its share of an hour's sample."""
 
@@ -61,6 +64,7 @@ def main() -> int:
         mutants = [one for one in chosen if key_of(one) not in listed]
         print(f"{len(planted)} mutants, {len(chosen) - len(mutants)} of the chosen explained")
         runs = _learned(copy, options.rooms, options.learned)
+        _require_silence(copy, runs)
         ends = time.monotonic() + options.minutes * 60
         survivors, tried = _run(copy, mutants, runs, ends, options.side_by_side)
     return _told(survivors, tried, options.required, options.report)
@@ -68,7 +72,6 @@ def main() -> int:
 
 def _warm_up() -> None:
     """Import what every mutant needs, and nothing of idsync: a fork is cheap from here on."""
-    import hypothesis  # noqa: F401
     import polars  # noqa: F401
     import psycopg  # noqa: F401
     import pydantic  # noqa: F401
@@ -143,6 +146,16 @@ def _learn(copy: Path, rooms: list[str]) -> dict[str, Chosen]:
             runs[function] = {**runs.get(function, {}), **tests}
     print(f"{len(runs)} functions are run by tests", file=sys.stderr, flush=True)
     return runs
+
+
+def _require_silence(copy: Path, runs: dict[str, Chosen]) -> None:
+    """Stop where something is found with no mutant at all, in the way mutants are tried."""
+    every: dict[str, float] = {}
+    for tests in runs.values():
+        every |= tests
+    process = _forked(copy, "", partial(_verdict, quickest(every, SOME_S)))
+    if os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]):
+        sys.exit("the quickest tests fail in the mutated copy without a planted fault")
 
 
 def _noted(room: str, file: Path) -> int:
