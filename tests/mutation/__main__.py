@@ -35,7 +35,7 @@ QUIET = (0, 5)
 SOME_S = 5.0
 """How long the tests take on which the way itself is tried, with no mutant."""
 
-LONGEST_S = 60.0
+LONGEST_S = 30.0
 """The slowest of a mutant's tests are left out beyond this: its share of an hour's sample."""
 
 
