@@ -164,6 +164,18 @@ def test_who_is_revoked_before_it_is_sent_is_sent_nothing(run: Run) -> None:
     assert not done.down
 
 
+def test_an_order_that_comes_while_the_record_is_looked_at_stops_the_write(run: Run) -> None:
+    class Ordered(Line):
+        def read_one(self, key: str) -> Cardholder | None:
+            run.state.orders.revoke("id-0", "ended", "hr", NOW)
+            return super().read_one(key)
+
+    work = work_of(newcomers(1))
+    done = carry_out(1, work, lambda _: new_target(run.folder, Ordered), run.state, lambda: NOW)
+    assert Line.sent == []
+    assert done["hall"].problems == [("id-0", "not sent: revoked in the meantime")]
+
+
 def test_a_run_that_was_asked_to_end_begins_nothing_more(run: Run) -> None:
     ASKED.set()
     done = run.send(work_of(newcomers(4)))
