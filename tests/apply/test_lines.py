@@ -153,6 +153,9 @@ def test_a_revocation_in_vain_opens_no_circuit(run: Run) -> None:
     )["hall"]
     assert (done.unknown, done.refused, done.down) == (3, 2, True)
     assert run.state.circuits.all() == []
+    run.state.circuits.open("hall", "silence", NOW)
+    carry_out(1, work, lambda _: new_target(run.folder, Mute), run.state, lambda: NOW, urgent=True)
+    assert [one.target for one in run.state.circuits.all()] == ["hall"], "it has not answered"
 
 
 def test_who_is_revoked_before_it_is_sent_is_sent_nothing(run: Run) -> None:

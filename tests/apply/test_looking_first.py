@@ -396,3 +396,10 @@ def test_a_system_known_to_show_late_is_looked_at_again_within_its_time(tmp_path
     target.put(Change(before=None, after=holder(0, native_id=None)))
     result = send(target, status().with_columns(key=pl.lit("n0")), Manner())
     assert (result.outcome.status, target.looks) == ("confirmed", 2)
+
+
+def test_a_change_whose_answer_was_lost_is_looked_at_and_not_sent_again(tmp_path: Path) -> None:
+    target, items = known_one(tmp_path)
+    target.loses = True
+    assert send(target, items, Manner()).outcome.status == "confirmed"
+    assert target.puts == 1
