@@ -380,3 +380,26 @@ def test_an_order_that_cannot_be_carried_out_at_once_is_told_as_unknown(
     )["hall"]  # fmt: skip
     assert (done.confirmed, done.unknown) == (1, 1)
     assert done.problems == [("id-0", "id-0 is not closed in hall")]
+
+
+def test_a_system_known_to_show_late_is_looked_at_again_within_its_time(tmp_path: Path) -> None:
+    class Late(Habits):
+        capabilities = replace(Habits.capabilities, settles_s=0.1)
+
+        def read_one(self, key: str) -> Cardholder | None:
+            found = super().read_one(key)
+            stale = found is not None and self.looks == 1
+            return replace(found, status="active") if found is not None and stale else found
+
+    target = new_target(tmp_path, Late)
+    assert isinstance(target, Late)
+    target.put(Change(before=None, after=holder(0, native_id=None)))
+    result = send(target, status().with_columns(key=pl.lit("n0")), Manner())
+    assert (result.outcome.status, target.looks) == ("confirmed", 2)
+
+
+def test_a_change_whose_answer_was_lost_is_looked_at_and_not_sent_again(tmp_path: Path) -> None:
+    target, items = known_one(tmp_path)
+    target.loses = True
+    assert send(target, items, Manner()).outcome.status == "confirmed"
+    assert target.puts == 1

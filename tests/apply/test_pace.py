@@ -69,3 +69,13 @@ def test_all_connections_to_one_target_share_one_pace() -> None:
 def test_another_limit_is_another_pace() -> None:
     assert pace_of("depot", 5.0).rate == 5.0
     assert pace_of("depot", 7.0).rate == 7.0
+
+
+def test_of_what_is_allowed_at_once_all_but_the_reserve_goes_at_once() -> None:
+    clock = Clock()
+    limited = pace(10.0, clock)
+    for _ in range(8):
+        limited.wait()
+    assert clock.slept == 0.0
+    limited.wait()
+    assert clock.slept > 0.0

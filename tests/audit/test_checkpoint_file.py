@@ -221,3 +221,12 @@ def test_a_file_that_was_lost_is_told_for_good_whatever_is_signed_after_it(
         assert any(
             "is not the first: those before it are missing" in one for one in site.problems()
         )
+
+
+def test_what_is_wrong_is_told_with_the_line_of_the_file(site: Site) -> None:
+    site.state.audit.note(NOW, Record(kind="configured", facts={"digest": "cd"}))
+    site.state.audit.witness()
+    first, second = site.file.read_bytes().splitlines()
+    site.file.write_bytes(first + b"\n" + second.replace(b'"number":2', b'"number":3') + b"\n")
+    (problem,) = read_checkpoints(site.file, [site.key.public]).problems
+    assert problem.startswith(f"{site.file.name} line 2 is not signed")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, delete, insert, update
 
-from idsync.store.audit_records import Record
+from idsync.store.audit_records import Record, chained
 from idsync.store.audit_verifying import MOST_PROBLEMS, verify
 from idsync.store.tables import audit, audit_head, journal, meta
 from tests.audit.examples import Site, rewrite, rows_of
@@ -174,3 +174,25 @@ def test_a_count_that_was_changed_into_none_is_told(site: Site, name: str) -> No
     site.change(lambda c: c.execute(insert(meta).values(row)))
     [problem] = site.problems()
     assert problem == f"what the state remembers as {row['name']!r} is no number: it was changed"
+
+
+def test_a_gap_in_the_numbers_is_found_though_every_hash_fits(site: Site) -> None:
+    def skipped(connection: Connection) -> None:
+        rows = [one for one in rows_of(connection) if one["controller"] == "kulturnämnden"]
+        last = dict(rows[-1])
+        mine = (audit.c.controller == last["controller"]) & (audit.c.number == last["number"])
+        last["number"] += 3
+        told = [last[name] for name in (
+            "previous", "controller", "number", "at", "kind", "target", "person", "operation",
+            "facts", "sealed",
+        )]  # fmt: skip
+        new = {"number": last["number"], "hash": chained(*told)}
+        connection.execute(update(audit).where(mine).values(new))
+        head = audit_head.c.controller == last["controller"]
+        connection.execute(update(audit_head).where(head).values(new))
+
+    assert unwitnessed(site) == []
+    site.change(skipped)
+    assert unwitnessed(site) == [
+        "chain 'kulturnämnden', record 9: 6 to 8 are missing or out of their order"
+    ]

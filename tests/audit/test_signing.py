@@ -24,7 +24,12 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from idsync.errors import ConfigError
-from idsync.store.audit_signing import read_public_keys, read_signing_key, signing_key_in
+from idsync.store.audit_signing import (
+    public_half,
+    read_public_keys,
+    read_signing_key,
+    signing_key_in,
+)
 
 KEY = Ed25519PrivateKey.generate()
 Private = Ed25519PrivateKey | EllipticCurvePrivateKey | X25519PrivateKey
@@ -207,3 +212,11 @@ def test_a_key_whose_public_half_has_no_place_is_told_and_no_half_made_one_is_le
         signing_key_in(tmp_path / "audit.key")
     assert names(tmp_path) == ["audit.key", "audit.pub"]
     assert signing_key_in(tmp_path / "audit.key").sign(b"text")  # whole, and its own
+
+
+def test_a_key_is_made_with_the_folders_it_stands_in(tmp_path: Path) -> None:
+    file = tmp_path / "keys" / "of the audit" / "audit.key"
+    made = signing_key_in(file)
+    assert signing_key_in(file).name == made.name
+    assert [one.name for one in read_public_keys([public_half(file)])] == [made.name]
+    assert sorted(one.name for one in file.parent.iterdir()) == ["audit.key", "audit.pub"]

@@ -22,41 +22,55 @@ def folders_of(room: str) -> tuple[str, ...]:
     return FOLDERS.get(room, (room,))
 
 
-def options_for(module: str) -> list[str]:
-    """Return what pytest is told of which tests to run at all."""
-    # a server for each mutant would take most of the time: only for what speaks to it
-    only = "not long" if module.endswith(".postgres") else "not long and not postgres"
-    # those plant faults of their own into the text of a module, which has another by now
-    return ["-q", "-p", "no:cacheprovider", "-m", only, "-k", "not machine_finds"]
+# some plant faults of their own into the text of a module, which has another by now
+OPTIONS = ("-q", "-p", "no:cacheprovider", "-m", "not long", "-k", "not machine_finds")
+"""What pytest is told of which tests to run at all."""
+
+
+def quickest(tests: Chosen, seconds: float) -> Chosen:
+    """Return the quickest of *tests*, as many as take no more than *seconds* together."""
+    chosen, taken = {}, 0.0
+    for name, took in sorted(tests.items(), key=lambda test: test[1]):
+        taken += took
+        if taken > seconds:
+            break
+        chosen[name] = took
+    return chosen
 
 
 class Learner:
-    """A plugin that notes which functions each test runs, and how long it takes."""
+    """A plugin that notes which functions each test runs, and how long it takes.
 
-    def __init__(self) -> None:
-        from mutmut.mutation import trampoline
+    *hits* is the file where each process notes what it runs, those too that a test starts.
+    """
 
-        self.hits: set[str] = set()
+    def __init__(self, hits: Path) -> None:
+        self.hits = hits
         self.shared: dict[str, set[str]] = {}  # by file: what its fixtures run for all its tests
         self.found: dict[str, dict[str, float]] = {}
         self.seconds: dict[str, float] = {}
-        vars(trampoline)["record_trampoline_hit"] = lambda name, caller=None: self.hits.add(name)
+
+    def _noted(self) -> set[str]:
+        return set(self.hits.read_text(encoding="utf-8").split()) if self.hits.exists() else set()
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Iterator[None]:
-        before = set(self.hits)
+        before = self._noted()
         yield
         if fixturedef.scope != "function":
             file = request.node.nodeid.partition("::")[0]
-            self.shared.setdefault(file, set()).update(self.hits - before)
+            self.shared.setdefault(file, set()).update(self._noted() - before)
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        self.hits.clear()
+        from tests.mutation import switching
+
+        switching.seen.clear()
+        self.hits.unlink(missing_ok=True)
         began = time.monotonic()
         yield
         self.seconds[item.nodeid] = time.monotonic() - began
-        for name in self.hits:
+        for name in self._noted():
             self.found.setdefault(name, {})[item.nodeid] = self.seconds[item.nodeid]
 
     def write(self, file: Path) -> None:

@@ -11,6 +11,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
+THEIRS = "from mutmut.mutation.trampoline import wrap_in_trampoline as _mutmut_mutated, MutantDict"
+OURS = "from tests.mutation.switching import switched as _mutmut_mutated, MutantDict"
+"""mutmut's own switch needs its settings in every process that a test starts."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Mutant:
@@ -34,7 +38,7 @@ def made(copy: Path, rooms: list[str]) -> list[Mutant]:
         for path in sorted((copy / "idsync").glob(f"{room}/*.py")) or [copy / f"idsync/{room}.py"]:
             module = ".".join(path.relative_to(copy).with_suffix("").parts)
             mutated = mutate_file_contents(str(path), path.read_text(encoding="utf-8"))
-            path.write_text(mutated.code, encoding="utf-8")
+            path.write_text(mutated.code.replace(THEIRS, OURS), encoding="utf-8")
             found += _worth_planting(module, mutated.code, mutated.mutant_names)
     return found
 
