@@ -14,6 +14,7 @@ from idsync.errors import IntegrityError, Unavailable
 from idsync.model import Outcome
 from idsync.plan.items import ITEMS
 from idsync.store import State, open_state
+from idsync.store.running import Mine
 from idsync.store.witness import Height
 from tests.plan.examples import ENTRE, KITCHEN, LATER, NOW, grant, owned
 from tests.store.test_journal import adds, done, intend, settle, takes, told
@@ -72,7 +73,7 @@ def test_nothing_is_intended_once_it_is_not_allowed(state: State) -> None:
     def refuses(_: Connection) -> None:
         raise Unavailable("another run has taken over")
 
-    with state.journal.only_while(refuses), pytest.raises(Unavailable):
+    with state.journal.only_while(Mine(refuses)), pytest.raises(Unavailable):
         intend(state, adds())
     assert state.journal.unsettled() == []
     assert intend(state, adds()) == [1]

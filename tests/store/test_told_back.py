@@ -45,7 +45,7 @@ def test_a_night_tells_who_ran_it_and_how_it_ended(state: State) -> None:
     )  # fmt: skip
     assert nights.of(DAY) == begun
     nights.claim(DAY + timedelta(days=1), "one machine", NOW)
-    nights.end(DAY, 7, "applied", NOW + HOUR)
+    assert nights.end(DAY, "one machine", 7, "applied", NOW + HOUR)
     assert nights.of(DAY) == replace(begun, run=7, outcome="applied", ended_at=NOW + HOUR)
     following = nights.of(DAY + timedelta(days=1))
     assert following is not None
@@ -73,7 +73,7 @@ def test_a_night_without_an_end_is_taken_over_once_and_one_with_an_end_never(sta
     assert (taken.claimed_by, taken.claimed_at) == ("another", NOW + HOUR)
     assert not nights.take_over(replace(taken, claimed_by="one machine"), "a third", NOW)
     assert not nights.take_over(replace(taken, claimed_at=NOW), "a third", NOW)
-    nights.end(DAY, 7, "applied", NOW + HOUR)
+    assert nights.end(DAY, "another", 7, "applied", NOW + HOUR)
     assert not nights.take_over(taken, "a third", NOW + HOUR)
     following = nights.of(DAY + timedelta(days=1))
     assert following is not None
