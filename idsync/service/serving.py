@@ -221,8 +221,6 @@ class Service:
 
     def _call(self, state: State) -> None:
         """Tell the on-call, in a thread of its own: a mail server that hangs delays nobody."""
-        if not self._leads:
-            return
         for one in call(self.config, state, self._clock):
             event = "on-call told" if one.told else "the on-call cannot be told"
             self._tell(event, level="error" if one.reason else "warning", way=one.way,
