@@ -21,6 +21,7 @@ from sqlalchemy import Connection, Engine, text
 
 from idsync.errors import IdsyncError, Unavailable
 from idsync.store.engines import LOCKS
+from idsync.together import sleep
 
 BEATS = "idsync beats"
 """What such a session calls itself. An older program's does not beat, and is never ended."""
@@ -40,21 +41,26 @@ class Turn:
 RUNS = Turn(LOCKS, 3.0, 12.0)
 REVOCATIONS = Turn(LOCKS + 1, 1.0, 4.0)
 
-HOLDER = """
-    FROM pg_locks AS held
+TAKE = text("SELECT CASE WHEN pg_try_advisory_lock(:lock) THEN pg_backend_pid() END")
+LET_GO = text("SELECT pg_advisory_unlock(:lock)")
+STILL = text(
+    """
+    SELECT 1 FROM pg_locks
+    WHERE locktype = 'advisory' AND (classid, objid, objsubid) = (0, :lock, 1) AND granted
+    AND pid = :pid
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    """
+)
+END_SILENT = text(
+    """
+    SELECT pg_terminate_backend(held.pid) FROM pg_locks AS held
+    JOIN pg_stat_activity AS session ON session.pid = held.pid
     WHERE held.locktype = 'advisory' AND held.granted
     AND (held.classid, held.objid, held.objsubid) = (0, :lock, 1)
     AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-"""
-TAKE = text("SELECT CASE WHEN pg_try_advisory_lock(:lock) THEN pg_backend_pid() END")
-LET_GO = text("SELECT pg_advisory_unlock(:lock)")
-STILL = text(f"SELECT 1 {HOLDER} AND held.pid = :pid")
-END_SILENT = text(
-    f"""
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE pid IN (SELECT held.pid {HOLDER}) AND application_name = :beats AND state = 'idle'
-    AND clock_timestamp() - state_change > make_interval(secs => :silent)
-    """  # noqa: S608 - of constants alone
+    AND session.application_name = :beats AND session.state = 'idle'
+    AND clock_timestamp() - session.state_change > make_interval(secs => :silent)
+    """
 )
 
 
@@ -148,7 +154,7 @@ def _take(session: Connection, turn: Turn) -> int | None:
         if session.execute(END_SILENT, silent).all():
             until = time.monotonic() + 2
             while pid is None and time.monotonic() < until:
-                time.sleep(0.05)
+                sleep(0.05)
                 pid = session.execute(TAKE, known).scalar()
     return None if pid is None else int(pid)
 
