@@ -131,7 +131,7 @@ def test_whoever_dies_or_stalls_another_ends_access_in_its_place(
 
 
 @pytest.mark.case("C3")
-def test_a_night_whose_process_is_killed_or_stopped_is_run_by_another(
+def test_a_night_whose_process_is_stopped_is_run_by_another(
     office: Office, postgres_database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
     let_a_night_be_due(office.town)
