@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
@@ -10,7 +9,8 @@ import polars as pl
 from sqlalchemy import Connection, Engine, delete, func, select, update
 
 from idsync.store.audit_checkpoints import retire
-from idsync.store.frames import COMPACT, part_values
+from idsync.store.columns import decoded, encoded
+from idsync.store.frames import part_values
 from idsync.store.journal import OPEN
 from idsync.store.tables import journal, metadata, part, person_key
 
@@ -57,17 +57,15 @@ def _erase_from_frames(
     for frame, number in places:
         here = (part.c.frame == frame) & (part.c.number == number)
         data = connection.execute(select(part.c.data).where(here)).scalar_one()
-        rows = pl.read_ipc(io.BytesIO(data))
+        rows = decoded(data)
         kept = rows.filter(~_tells_of(frame, rows, person_id, keys))
         if kept.height == rows.height:
             continue
-        buffer = io.BytesIO()
-        kept.write_ipc(buffer, compression="lz4", compat_level=COMPACT)
         first = kept[kept.columns[0]].cast(pl.String)
         connection.execute(
             update(part)
             .where(here)
-            .values(part_values(frame, number, kept.height, first, buffer.getvalue()))
+            .values(part_values(frame, number, kept.height, first, encoded(kept)))
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,14 +10,13 @@ import polars as pl
 from sqlalchemy import Connection, Engine, Row, Select, delete, insert, select
 
 from idsync.errors import IntegrityError
+from idsync.store.columns import decoded, encoded
 from idsync.store.digests import digest_of, require_sound
 from idsync.store.tables import part
 from idsync.together import workers
 
 PART_ROWS = 100_000
 SIDE_BY_SIDE = 4
-COMPACT = pl.CompatLevel.oldest()
-"""Texts one after the other: the newer layout may carry along those of rows that are gone."""
 FEW = 16  # rows for each distinct text, from which on a column is stored by number
 
 
@@ -96,10 +94,8 @@ class Frames:
         named = frame.schema[first] == pl.String  # others are never looked up by it
         for number, start in enumerate(range(0, max(frame.height, 1), PART_ROWS)):
             rows = frame.slice(start, PART_ROWS)
-            buffer = io.BytesIO()
-            _coded(rows).write_ipc(buffer, compression="lz4", compat_level=COMPACT)
             ends = rows[first] if named else rows[first].clear()
-            values = part_values(name, number, rows.height, ends, buffer.getvalue())
+            values = part_values(name, number, rows.height, ends, encoded(_coded(rows)))
             connection.execute(insert(part).values(values))
 
     def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
@@ -120,7 +116,7 @@ class Frames:
             require_sound(one.digest, *known)
             blobs.append(one.data)
         try:
-            parts = [_decoded(blob, columns) for blob in blobs]
+            parts = [_as_asked(blob, columns) for blob in blobs]
             return pl.concat(parts) if parts else pl.DataFrame(schema=columns)
         except (pl.exceptions.PolarsError, OSError):
             raise IntegrityError(
@@ -177,8 +173,8 @@ def part_values(
     return values | {"digest": digest_of(*values.values())}
 
 
-def _decoded(blob: bytes, columns: pl.Schema) -> pl.DataFrame:
-    rows = pl.read_ipc(io.BytesIO(blob), columns=columns.names())
+def _as_asked(blob: bytes, columns: pl.Schema) -> pl.DataFrame:
+    rows = decoded(blob, columns.names())
     return (
         rows
         if rows.schema == columns

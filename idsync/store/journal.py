@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import polars as pl
@@ -155,11 +156,11 @@ class Journal:
             .order_by(journal.c.id)
         )
         with self._engine.connect().execution_options(reads=True) as connection:
-            parts = [_operation(row).items for row in connection.execute(query)]
-        if not parts:
+            done = [_told(row) for row in connection.execute(query)]
+        if not done:
             return self._frames.load(f"ledger:{target}", columns)
         folded = self._frames.load(f"ledger:{target}", LEDGER)
-        return _summed(folded, parts).select(*columns).cast(columns)
+        return _summed(folded, done).select(*columns).cast(columns)
 
     def fold(self, targets: Iterable[str]) -> None:
         """Sum the journal up in the ledger, so that it need not be read again.
@@ -178,8 +179,8 @@ class Journal:
                 if not rows:
                     continue
                 # only what is summed up here: a revocation may settle beside this run
-                parts = [_operation(row).items for row in rows]
-                ledger = _summed(self._frames.load(f"ledger:{target}", LEDGER), parts)
+                done = [_told(row) for row in rows]
+                ledger = _summed(self._frames.load(f"ledger:{target}", LEDGER), done)
                 self._frames.save(connection, f"ledger:{target}", ledger)
                 folded = [row.id for row in rows]
                 for start in range(0, len(folded), 10_000):
@@ -251,18 +252,23 @@ class Journal:
             return [_operation(row) for row in connection.execute(query)]
 
 
-def _summed(ledger: pl.DataFrame, parts: list[pl.DataFrame]) -> pl.DataFrame:
-    """Add operations up in order; those on different cardholders do not wait for each other."""
-    pending: list[pl.DataFrame] = []
+def _summed(ledger: pl.DataFrame, done: Sequence[str]) -> pl.DataFrame:
+    """Add operations up in order; those on different cardholders do not wait for each other.
+
+    *done* are their items as texts: all of them are read at once.
+    """
+    items = _unpacked("".join(done))
+    keys = iter(items["key"].to_list())
     seen: set[str] = set()
-    for part in parts:
-        keys = set(part["key"])
-        if keys & seen:
-            ledger = merged_ledger(ledger, pl.concat(pending))
-            pending, seen = [], set()
-        pending.append(part)
-        seen |= keys
-    return merged_ledger(ledger, pl.concat(pending)) if pending else ledger
+    begin = end = 0
+    for text in done:
+        own = set(islice(keys, text.count("\n")))
+        if own & seen:
+            ledger = merged_ledger(ledger, items[begin:end])
+            seen, begin = set(), end
+        seen |= own
+        end += text.count("\n")
+    return merged_ledger(ledger, items[begin:end])
 
 
 def _settle(
@@ -309,9 +315,14 @@ def _unpacked(text: str) -> pl.DataFrame:
     return pl.read_ndjson(io.BytesIO(text.encode()), schema=ITEMS)
 
 
-def _operation(row: Row[Any]) -> Operation:
+def _told(row: Row[Any]) -> str:
+    """The items of an operation as they are written: each ends its line, and nothing else does."""
     require_sound(row.digest, *(row._mapping[name] for name in SAID))
+    return str(row.items)
+
+
+def _operation(row: Row[Any]) -> Operation:
     return Operation(
-        id=row.id, target=row.target, person_id=row.person_id, items=_unpacked(row.items),
+        id=row.id, target=row.target, person_id=row.person_id, items=_unpacked(_told(row)),
         state=row.state, reason=row.reason, intent_at=row.intent_at,
     )  # fmt: skip

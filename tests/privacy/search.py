@@ -121,7 +121,7 @@ def layers(data: bytes, where: str) -> Iterator[tuple[bytes, str]]:
         yield _pdf(paper[0]), f"{where}, the text of a page"
     if data.startswith(b"SQLite format 3\0"):
         yield from _sqlite(data, where)
-    if data.startswith(b"ARROW1"):
+    if data.startswith((b"ARROW1", b"\xff\xff\xff\xff")):
         yield _columns(data), f"{where}, columns"
 
 
@@ -164,5 +164,6 @@ def _sqlite(data: bytes, where: str) -> Iterator[tuple[bytes, str]]:
 
 def _columns(data: bytes) -> bytes:
     with suppress(pl.exceptions.PolarsError, OSError):
-        return pl.read_ipc(io.BytesIO(data)).write_ndjson().encode()
+        read = pl.read_ipc if data.startswith(b"ARROW1") else pl.read_ipc_stream
+        return read(io.BytesIO(data)).write_ndjson().encode()
     return b""

@@ -52,9 +52,12 @@ def test_a_secret_with_signs_is_found_in_a_header_and_in_an_address() -> None:
     assert SEARCH(f"https://x/?key={quote(secret, safe='')}".encode(), "address")
 
 
-def test_a_value_is_found_in_the_columns_of_a_state(tmp_path: Path) -> None:
+@pytest.mark.parametrize("write", [pl.DataFrame.write_ipc, pl.DataFrame.write_ipc_stream])
+def test_a_value_is_found_in_the_columns_of_a_state(
+    tmp_path: Path, write: Callable[..., None]
+) -> None:
     buffer = io.BytesIO()
-    pl.DataFrame({"name": ["Åsa", NAME] * 50}).write_ipc(buffer, compression="lz4")
+    write(pl.DataFrame({"name": ["Åsa", NAME] * 50}), buffer, compression="lz4")
     file = tmp_path / "state.db"
     with sqlite3.connect(file) as connection:
         connection.execute("CREATE TABLE part (data BLOB)")

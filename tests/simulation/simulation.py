@@ -38,6 +38,7 @@ from tests.simulation.quiet import settled
 from tests.simulation.records import Held, Record
 from tests.simulation.reference import Reference
 from tests.simulation.systems import CAPABILITIES, System, local_edit
+from tests.simulation.within import within_polars
 
 CONFIG = (Path(__file__).parent / "connectors.toml").read_text(encoding="utf-8")
 INSTANCE = "6f1c4a52-3a52-4d38-9a0f-6b5c0d9e1a11"
@@ -436,7 +437,7 @@ def simulate(seed: int, days: int, weights: Weights | None = None, *, bug: str =
     try:
         simulation = Simulation(seed, folder, weights)
         try:
-            simulation.live(days)
+            within_polars(lambda: simulation.live(days))
         except BaseException as error:
             command = f"python -m tests.simulation --seed {seed} --days {simulation.day}"
             command += f' --bug "{bug}"' if bug else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import weakref
 from datetime import UTC, datetime
 
@@ -11,6 +12,7 @@ from sqlalchemy import delete, select, update
 
 from idsync.errors import IntegrityError
 from idsync.store import State, frames, open_state
+from idsync.store.frames import part_values
 from idsync.store.tables import part
 
 pytest_plugins = ("tests.servers.state_fixtures",)
@@ -50,6 +52,18 @@ def test_a_frame_comes_back_sorted_by_its_first_column(state: State) -> None:
 def test_a_frame_never_saved_has_no_rows(state: State) -> None:
     assert state.frames.load("person", COLUMNS).equals(pl.DataFrame(schema=COLUMNS))
     assert state.frames.load_one("person", COLUMNS, "a").height == 0
+
+
+def test_what_an_older_version_stored_as_a_file_is_read(state: State) -> None:
+    rows = table(("a", "Ängen"), ("b", None))
+    save(state, "person", rows)
+    buffer = io.BytesIO()
+    rows.write_ipc(buffer, compression="lz4")
+    values = part_values("person", 0, 2, rows["person_id"], buffer.getvalue())
+    with state.engine.begin() as connection:
+        connection.execute(update(part).values(**values))
+    assert state.frames.load("person", COLUMNS).equals(rows)
+    assert state.frames.load_one("person", COLUMNS, "b").height == 1
 
 
 def test_saving_replaces(state: State) -> None:
@@ -98,7 +112,12 @@ def test_one_person_is_found_without_reading_the_other_parts(state: State) -> No
         state.frames.load_one("person", COLUMNS, "p8")
 
 
-@pytest.mark.parametrize("damage", [b"", b"damaged", b"ARROW1\x00\x00" + b"\xff" * 64])
+STREAM, FILE = b"\xff\xff\xff\xff", b"ARROW1\x00\x00"
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"damaged", FILE + b"\xff" * 64, STREAM, STREAM + b"\x00" * 64]
+)
 def test_a_damaged_part_is_said_to_be_damaged(state: State, damage: bytes) -> None:
     save(state, "person", table(("a", "Hemlig")))
     with state.engine.begin() as connection:
