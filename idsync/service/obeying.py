@@ -19,7 +19,7 @@ from idsync.mapping.correlate import People
 from idsync.model import IdentityLink, schema
 from idsync.service.planning import LINKS, stored_people
 from idsync.service.reading import read_sources
-from idsync.service.revoking import Closed, close_everywhere, only
+from idsync.service.revoking import Closed, close_everywhere
 from idsync.service.scope import scope_of
 from idsync.store import Event, Settled, State
 from idsync.together import workers
@@ -101,9 +101,8 @@ def _close_new(
         begun = beside.submit(state.begin_run, "events", clock())
 
         def close(person: str) -> list[Closed]:
-            alone = only(everybody, person)
             return close_everywhere(
-                config, state, alone, untried[person], person, begun.result, clock
+                config, state, everybody, untried[person], person, begun.result, clock
             )
 
         with workers(min(SIDE_BY_SIDE, len(untried))) as pool:
@@ -133,24 +132,23 @@ class Weighing:
         self.people = stored_people(config, state)
         links = state.frames.load("identity_link", schema(IdentityLink))
         # of everybody only those whom an event names: a city is large, and somebody waits
-        named = pl.Series("named", sorted({one.person for one in events}), dtype=pl.String)
-        owners = links.filter(pl.col("value").is_in(named.implode()))["person_id"]
-        folded = named.str.to_lowercase()
-        known_by = self.people.persons.filter(
-            pl.col("employee_number").is_in(named.implode())
-            | pl.col("user_name").is_in(named.implode())
-            | pl.col("mail").str.to_lowercase().is_in(folded.implode())
-        )
-        theirs = pl.concat([owners, known_by["id"]]).unique()
-        persons = self.people.persons.filter(pl.col("id").is_in(theirs.implode()))
-        mine = pl.col("person_id").is_in(theirs.implode())
-        self._links = links.filter(mine)
+        named = {one.person for one in events}
+        persons = self.people.persons
+        theirs = set(links["person_id"][_where(links["value"], named)])
+        asked = {sender.known_by for sender in config.events.senders.values()} - {"key"}
+        for name in sorted(asked):
+            folded = {_fold(name, one) for one in named}
+            values = persons[name].str.to_lowercase() if name == "mail" else persons[name]
+            theirs |= set(persons["id"][_where(values, folded)])
+        persons = persons[_where(persons["id"], theirs)]
+        employments = self.people.employments
+        self._links = links[_where(links["person_id"], theirs)]
         self._named = replace(
             self.people, persons=persons,
-            employments=self.people.employments.filter(mine),
+            employments=employments[_where(employments["person_id"], theirs)],
         )  # fmt: skip
-        self._lifted = state.orders.lifted()
-        self._shut = {one.person_id for one in state.orders.revocations()}
+        self._lifted = state.orders.lifted(theirs)
+        self._shut = {one.person_id for one in state.orders.revocations(theirs)}
         self._left: dict[str, int] = {}
         self._theirs: dict[str, Mapping[str, set[str]]] = {}
         self._hr: dict[str, Mapping[str, set[str]] | None] = {}
@@ -311,6 +309,11 @@ class Weighing:
     def _still(self, hr: Mapping[str, set[str]], one: Event, person: str) -> set[str]:
         keys = self._keys.get((self._source(one), person), set())
         return {job for key in keys for job in hr.get(key, ())}
+
+
+def _where(values: pl.Series, wanted: set[str]) -> pl.Series:
+    """Return in which rows a value stands that is wanted."""
+    return values.is_in(pl.Series(sorted(wanted), dtype=pl.String).implode()).arg_true()
 
 
 def _fold(attribute: str, value: str) -> str:

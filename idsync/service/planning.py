@@ -138,9 +138,9 @@ def desire_of(config: Config, people: People, now: datetime) -> Desired:
     )  # fmt: skip
 
 
-def orders_of(state: State, people: People) -> Orders:
-    """Return whose access is decided outside the rules."""
-    standing = state.orders.revocations()
+def orders_of(state: State, people: People, *, of: Collection[str] | None = None) -> Orders:
+    """Return whose access is decided outside the rules; *of* the persons who are asked about."""
+    standing = state.orders.revocations(of)
     return Orders(
         revoked=pl.DataFrame(
             {

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import wait
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -28,6 +29,9 @@ from idsync.service.planning import (
 from idsync.service.planning import orders_of as standing_orders
 from idsync.store import State
 from idsync.together import workers
+
+HEAD_START_S = 0.01
+"""For how long idsync leaves the processor to asking the targets: none answers much sooner."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,31 +70,32 @@ def close_person(
     The order stands in the state before this is called; each target is planned and
     written by the same line as every run, for this one person, side by side.
     """
-    people = only(stored_people(config, state), person_id)
     asked = list(config.targets) if names is None else list(names)
-    return close_everywhere(config, state, people, asked, person_id, lambda: run, clock)
+    everybody = stored_people(config, state)
+    return close_everywhere(config, state, everybody, asked, person_id, lambda: run, clock)
 
 
 def close_everywhere(
     config: Config,
     state: State,
-    people: People,
+    everybody: People,
     names: Sequence[str],
     person_id: str,
     run: Callable[[], int],
     clock: Callable[[], datetime],
 ) -> list[Closed]:
-    """Do as `close_person` in the targets *names*; *people* is that person alone.
+    """Do as `close_person` in the targets *names*; *everybody* is everybody as last accepted.
 
     Every target is asked first of all; what idsync knows itself is put together while they
     answer. No target waits for another one's answer. *run* gives the run's number when
     something is to be written.
     """
+    keys = keys_of(config, state, everybody, names, person_id)
     # two for each: one that waits for a silent target's answer keeps no other from its turn
     with workers(2 * len(names)) as pool:
-        asked = {
-            name: pool.submit(_looked, config, state, people, name, person_id) for name in names
-        }
+        asked = {name: pool.submit(_looked, config, name, keys[name]) for name in names}
+        wait(asked.values(), timeout=HEAD_START_S)
+        people = only(everybody, person_id)
         mine = orders_on(state, people, person_id)
         desired = desire_of(config, people, clock())
         known = {name: _known(config, state, name) for name in names}
@@ -104,38 +109,46 @@ def close_everywhere(
 
 def orders_on(state: State, people: People, person_id: str) -> Orders:
     """Return the orders that stand on one person."""
-    orders = standing_orders(state, people)
-    return Orders(
-        revoked=orders.revoked.filter(pl.col("person_id") == person_id), frozen=orders.frozen
-    )
+    return standing_orders(state, people, of=[person_id])
 
 
 def only(people: People, person_id: str) -> People:
     """Return *people* with everything of one person alone."""
-    mine = pl.col("person_id") == person_id
-    return People(
-        persons=people.persons.filter(pl.col("id") == person_id),
-        employments=people.employments.filter(mine),
-        trainings=people.trainings.filter(mine),
-        memberships=people.memberships.filter(mine),
-        links=people.links.filter(mine),
-        set_aside=people.set_aside.filter(mine),
-        disagreements=people.disagreements.filter(mine),
-        unmatched=people.unmatched,
-        trainings_known=people.trainings_known,
-        memberships_known=people.memberships_known,
+
+    def theirs(table: pl.DataFrame, column: str = "person_id") -> pl.DataFrame:
+        # by row numbers: a filter is handed to other threads, which costs more than the work
+        return table[(table[column] == person_id).arg_true()]
+
+    return replace(
+        people,
+        persons=theirs(people.persons, "id"),
+        employments=theirs(people.employments),
+        trainings=theirs(people.trainings),
+        memberships=theirs(people.memberships),
+        links=theirs(people.links),
+        set_aside=theirs(people.set_aside),
+        disagreements=theirs(people.disagreements),
     )
 
 
-def keys_of(config: Config, state: State, people: People, name: str, person_id: str) -> list[str]:
-    """Return the keys under which one target may know the person."""
-    links = state.frames.load(f"link:{name}", LINKS)
-    keys = links.filter(pl.col("person_id") == person_id)["key"].to_list()
-    if not keys and people.persons.height:
-        wished = people.persons[config.targets[name].key][0]
-        owned = links.filter(pl.col("key") == wished)
-        keys = [wished] if wished and owned.is_empty() else []
-    return list(dict.fromkeys(keys))
+def keys_of(
+    config: Config, state: State, people: People, names: Sequence[str], person_id: str
+) -> dict[str, list[str]]:
+    """Return by target the keys under which each of *names* may know the person.
+
+    Column by column: somebody waits, and to filter a whole table takes several times as long.
+    """
+    links = state.frames.load_all({f"link:{name}": LINKS for name in names})
+    row = (people.persons["id"] == person_id).arg_true()
+    found = {}
+    for name in names:
+        link = links[f"link:{name}"]
+        keys = link["key"].gather((link["person_id"] == person_id).arg_true()).to_list()
+        if not keys and row.len():
+            wished = people.persons[config.targets[name].key][row[0]]
+            keys = [wished] if wished and not (link["key"] == wished).any() else []
+        found[name] = list(dict.fromkeys(keys))
+    return found
 
 
 def _shown(found: Sequence[Cardholder | None]) -> tuple[str, str]:
@@ -167,7 +180,8 @@ def close_in(
     *people* is that person alone. *known* is what is remembered of the target, where the
     caller has it. What an order came to is kept with it.
     """
-    found = _looked(config, state, people, name, person_id)
+    keys = keys_of(config, state, people, [name], person_id)[name]
+    found = _looked(config, name, keys)
     desired = desire_of(config, people, clock())
     to_do = _ToDo(name, person_id, people, orders, desired, known or _known(config, state, name))
     return _noted(config, state, to_do, found, lambda: run, clock)
@@ -196,12 +210,9 @@ class _Found:
     offline_hours: int
 
 
-def _looked(
-    config: Config, state: State, people: People, name: str, person_id: str
-) -> _Found | str:
-    """Return what the target *name* shows of a person, or why it shows nothing."""
+def _looked(config: Config, name: str, keys: Sequence[str]) -> _Found | str:
+    """Return what the target *name* shows under *keys*, or why it shows nothing."""
     try:
-        keys = keys_of(config, state, people, name, person_id)
         adapter = connect_target(config.targets[name])
         try:
             offline = adapter.capabilities.offline_hours

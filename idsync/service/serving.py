@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import queue
 import socket
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -52,6 +54,9 @@ TOLD_AGAIN = timedelta(hours=1)
 """How often an alarm that nobody sees to is told again."""
 
 DRAIN_S = 8.0
+
+TURN_OF_A_THREAD_S = 0.001
+"""After how long a thread that computes lets another one on: a sender waits for its answer."""
 
 
 class Service:
@@ -178,7 +183,8 @@ class Service:
         """Act on what senders have told: whatever is kept in the inbox."""
         if not (self._leads and self.config.events.senders):
             return
-        if self._attended.get(id(state)) is None:
+        first = self._attended.get(id(state)) is None
+        if first:
             state.frames.keep(KEPT_BYTES)
         self._attend(state)
         done = work_off(self.config, state, self._clock)
@@ -189,6 +195,9 @@ class Service:
             self._tell("events", **done.states)
             self._pursuing.wake.set()
         stay_ready(self.config, state)
+        if first:  # to look for garbage among all that stays for good stops every thread for long
+            gc.collect()
+            gc.freeze()
 
     def _verify(self, state: State) -> None:
         """Let the streams that are due show that they still reach idsync."""
@@ -232,6 +241,7 @@ class Service:
 
     def run(self, also_lives: Callable[[], bool] = lambda: True) -> int:
         """Serve until asked to end; *also_lives* tells of what else must be there."""
+        sys.setswitchinterval(TURN_OF_A_THREAD_S)
         ticker = self._ticker()
         for one in self.workers:
             one.start()

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, Engine, Row, Select, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, delete, insert, select, true
 
 from idsync.errors import IntegrityError
 from idsync.store.columns import decoded, encoded
@@ -38,12 +38,7 @@ class Frames:
         """Let go of what is kept and is no longer what stands there: somebody may be erased."""
         if self._kept is None:
             return
-        query = select(part.c.frame, part.c.digest).order_by(part.c.frame, part.c.number)
-        stands: dict[str, tuple[str | None, ...]] = {}
-        with self._engine.connect().execution_options(reads=True) as connection:
-            for name, digest in connection.execute(query):
-                stands[name] = (*stands.get(name, ()), digest)
-        self._kept.only(stands)
+        self._kept.only(self._stand(true()))
 
     def load(self, name: str, columns: pl.Schema) -> pl.DataFrame:
         """Return the frame *name* with *columns*; without rows where it was never saved.
@@ -51,19 +46,14 @@ class Frames:
         Raises:
             IntegrityError: a stored part is damaged.
         """
-        mine = part.c.frame == name
-        query = select(part).where(mine).order_by(part.c.number)
-        if self._kept is None:
-            return self._joined(self._rows(query), columns, from_the_first=True)
-        stamps = select(part.c.digest).where(mine).order_by(part.c.number)
-        with self._engine.connect().execution_options(reads=True) as connection:
-            stands = tuple(connection.execute(stamps).scalars())
-        known = self._kept.get(name, columns, stands)
-        if known is not None:
-            return known
+        return self.load_all({name: columns})[name]
+
+    def _read(self, name: str, columns: pl.Schema) -> pl.DataFrame:
+        query = select(part).where(part.c.frame == name).order_by(part.c.number)
         rows = self._rows(query)
         frame = self._joined(rows, columns, from_the_first=True)
-        self._kept.put(name, columns, tuple(one.digest for one in rows), frame)
+        if self._kept is not None:
+            self._kept.put(name, columns, tuple(one.digest for one in rows), frame)
         return frame
 
     def load_one(self, name: str, columns: pl.Schema, value: str) -> pl.DataFrame:
@@ -76,9 +66,36 @@ class Frames:
         return self._joined(self._rows(query), columns).filter(pl.col(next(iter(columns))) == value)
 
     def load_all(self, wanted: Mapping[str, pl.Schema]) -> dict[str, pl.DataFrame]:
-        """Return several frames by name, loaded side by side; see `load`."""
-        with workers(SIDE_BY_SIDE) as pool:
-            return dict(zip(wanted, pool.map(self.load, wanted, wanted.values()), strict=True))
+        """Return several frames by name, read side by side; see `load`."""
+        found = self._known(wanted)
+        rest = [name for name in wanted if name not in found]
+        if len(rest) == 1:
+            found[rest[0]] = self._read(rest[0], wanted[rest[0]])
+        elif rest:
+            with workers(SIDE_BY_SIDE) as pool:
+                columns = [wanted[name] for name in rest]
+                found |= zip(rest, pool.map(self._read, rest, columns), strict=True)
+        return found
+
+    def _known(self, wanted: Mapping[str, pl.Schema]) -> dict[str, pl.DataFrame]:
+        """Return those that are kept and are what stands there: one look at the state for all."""
+        if self._kept is None:
+            return {}
+        stands = self._stand(part.c.frame.in_(list(wanted)))
+        kept = {
+            name: self._kept.get(name, columns, stands.get(name, ()))
+            for name, columns in wanted.items()
+        }
+        return {name: frame for name, frame in kept.items() if frame is not None}
+
+    def _stand(self, those: ColumnElement[bool]) -> dict[str, tuple[str | None, ...]]:
+        """Return by name the digests of the parts that stand in the state."""
+        query = select(part.c.frame, part.c.digest).where(those)
+        stands: dict[str, tuple[str | None, ...]] = {}
+        with self._engine.connect().execution_options(reads=True) as connection:
+            for name, digest in connection.execute(query.order_by(part.c.frame, part.c.number)):
+                stands[name] = (*stands.get(name, ()), digest)
+        return stands
 
     def names(self, prefix: str) -> list[str]:
         """Return the names of the stored frames that begin with *prefix*."""

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    func,
+    insert,
+    select,
+    true,
+    update,
+)
 
 from idsync.errors import ConfigError
 from idsync.plan.brake import HeldPart
@@ -19,6 +29,8 @@ from idsync.store.tables import approval, revocation
 
 APPROVAL_LIVES = timedelta(hours=24)
 WAITING = ("held", "approved")
+FEW = 500
+"""For so many people a database is asked by name; beyond that it is quicker to look at all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,18 +145,25 @@ class Orders:
                 self._audit.append(connection, [told], now)
         return lifted.rowcount > 0
 
-    def lifted(self) -> dict[str, str]:
-        """Return when each person's access was last given back, by person."""
+    def lifted(self, of: Collection[str]) -> dict[str, str]:
+        """Return when the access of each of the persons *of* was last given back, by person."""
         query = select(revocation.c.person_id, func.max(revocation.c.lifted_at).label("at")).where(
-            revocation.c.lifted_at.is_not(None)
+            revocation.c.lifted_at.is_not(None), _of(of)
         )
         with self._engine.connect().execution_options(reads=True) as connection:
             rows = connection.execute(query.group_by(revocation.c.person_id))
-            return {row.person_id: row.at for row in rows}
+            return {row.person_id: row.at for row in rows if row.person_id in of}
 
-    def revocations(self) -> list[Revocation]:
-        """Return the standing revocations, oldest first."""
-        query = select(revocation).where(revocation.c.lifted_at.is_(None)).order_by(revocation.c.id)
+    def revocations(self, of: Collection[str] | None = None) -> list[Revocation]:
+        """Return the standing revocations, of all or of the persons *of*, oldest first."""
+        standing = revocation.c.lifted_at.is_(None)
+        if of is None:
+            return self.those(standing)
+        return [order for order in self.those(standing & _of(of)) if order.person_id in of]
+
+    def those(self, which: ColumnElement[bool]) -> list[Revocation]:
+        """Return the revocations *which*, a condition on their table, oldest first."""
+        query = select(revocation).where(which).order_by(revocation.c.id)
         with self._engine.connect().execution_options(reads=True) as connection:
             return [_revocation(row) for row in connection.execute(query)]
 
@@ -277,6 +296,11 @@ def _revocation(row: Row[Any]) -> Revocation:
     said = (order.person_id, order.reason, order.ordered_by, order.ordered_at)
     require_sound(row.digest, *said)
     return order
+
+
+def _of(persons: Collection[str]) -> ColumnElement[bool]:
+    """Which rows may be about *persons*: of very many, any."""
+    return revocation.c.person_id.in_(list(persons)) if len(persons) <= FEW else true()
 
 
 NO_SUCH_PART = (

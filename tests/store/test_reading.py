@@ -42,7 +42,7 @@ LOOKS: dict[str, Callable[[State], object]] = {
         state.nights.of(DAY), state.nights.before(DAY), state.nights.last()
     ),
     "revocations": lambda state: (
-        state.orders.revocations(), state.orders.is_revoked("id-1"), state.orders.lifted()
+        state.orders.revocations(), state.orders.is_revoked("id-1"), state.orders.lifted(["id-1"])
     ),
     "runs": lambda state: state.runs(),
     "sources": lambda state: (state.snapshot("hr"), state.verdicts.last("hr")),

@@ -13,6 +13,7 @@ from idsync.mapping.bands import Doubt
 from idsync.mapping.believing import Verdict
 from idsync.plan.brake import HeldPart
 from idsync.store import Exposure, Snapshot, State
+from idsync.store import orders as stored_orders
 from idsync.store.circuits import Circuit
 from idsync.store.nights import Night, lasted
 from tests.plan.examples import NOW
@@ -249,4 +250,21 @@ def test_when_access_was_last_given_back_is_known(state: State) -> None:
         state.orders.revoke(person, "ended", "hr", NOW)
         state.orders.lift(person, "came back", "hr", NOW + after)
     state.orders.revoke("id-3", "ended", "hr", NOW)
-    assert state.orders.lifted() == {"id-1": at(3 * HOUR), "id-2": at(2 * HOUR)}
+    everybody = ["id-1", "id-2", "id-3"]
+    assert state.orders.lifted(everybody) == {"id-1": at(3 * HOUR), "id-2": at(2 * HOUR)}
+    assert state.orders.lifted(["id-2"]) == {"id-2": at(2 * HOUR)}
+
+
+@pytest.mark.parametrize("others", [0, 3])
+def test_of_few_and_of_many_only_their_own_orders_are_told(
+    state: State, monkeypatch: pytest.MonkeyPatch, others: int
+) -> None:
+    monkeypatch.setattr(stored_orders, "FEW", 2)
+    for person in ("id-1", "id-2", "id-3"):
+        state.orders.revoke(person, "ended", "hr", NOW)
+    asked = {"id-1", "id-3", *(f"id-{9 + number}" for number in range(others))}
+    assert [one.person_id for one in state.orders.revocations(asked)] == ["id-1", "id-3"]
+    state.orders.lift("id-1", "came back", "hr", NOW)
+    state.orders.lift("id-2", "came back", "hr", NOW)
+    assert [one.person_id for one in state.orders.revocations(asked)] == ["id-3"]
+    assert list(state.orders.lifted(asked)) == ["id-1"]
