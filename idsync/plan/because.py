@@ -21,6 +21,11 @@ def with_reasons(
     """Return *items* with `because` filled in; *revoked* is person_id, because."""
     if items.is_empty():
         return items
+    orders = revoked.select("person_id", order="because").unique("person_id", keep="first")
+    if revoked.height and items["person_id"].is_in(revoked["person_id"].implode()).all():
+        # most often it is one person, and somebody waits
+        told = items.join(orders, on="person_id", how="left", maintain_order="left")
+        return told.with_columns(because="order").select(items.columns)
     rows = desired.people.persons.select(person_id="id").with_row_index("person")
     who = items.select("person_id").unique().join(rows, on="person_id", how="left")
     asked = (
@@ -28,7 +33,6 @@ def with_reasons(
         .join(who, on="person_id", how="left", maintain_order="left")
         .join(desired.rights, on=["target", "kind", "ref"], how="left", maintain_order="left")
     )
-    orders = revoked.select("person_id", order="because").unique("person_id", keep="first")
     told = (
         asked.join(
             _given(asked, desired), on=["person", "right"], how="left", maintain_order="left"

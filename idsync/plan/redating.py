@@ -18,6 +18,8 @@ def beside_others(
     With *one_per_right* a grant of another time stands in the way: it is not idsync's to
     replace. Grants are person, kind, ref, begin, end; *instant* in microseconds.
     """
+    if missing.is_empty() or others.is_empty():
+        return missing, missing.select(RIGHT).clear()
     lasting = others.filter(_lasts(instant))
     covered = covering(missing, lasting)
     open_ = missing.join(covered, on=RIGHT, how="anti")
@@ -37,6 +39,8 @@ def beside_kept(
     or are prolonged by what is certain, and are never shortened or doubled. What is over
     at *instant* is over, whoever it may be for.
     """
+    if kept.is_empty():
+        return missing, mine
     undecided = mine.filter(_lasts(instant)).join(kept, on=RIGHT, how="semi")
     prolonged = covering(undecided, missing)
     staying = undecided.join(prolonged, on=RIGHT, how="anti")

@@ -51,6 +51,12 @@ def wanted_in(
     """Return what of *given* can be held; *able* says by person whose wishes count at all."""
     capabilities = target.capabilities
     grants = given.filter(able.gather(given["person"]))
+    if grants.is_empty():
+        return Wanted(
+            grants=grants.select("person", "right", *interval(instant)),
+            due=pl.DataFrame(schema=DUE), refused=pl.DataFrame(schema=REFUSED),
+            kept=grants.select("person", "right"),
+        )  # fmt: skip
     without_card = _without_card(target, grants, known, holdings)
     cardless = known.mask(without_card["person"]).gather(grants["person"])
     kept = [grants.filter(cardless).select("person", "right")]
