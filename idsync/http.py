@@ -13,7 +13,6 @@ kept, and the environment (proxies, netrc) is not looked at. Nothing is retried 
 from __future__ import annotations
 
 import json
-import ssl
 import threading
 import zlib
 from base64 import b64encode
@@ -33,6 +32,7 @@ from requests.auth import HTTPDigestAuth
 from idsync.errors import ConfigError, ConnectorError, Denied, Refused, Unavailable
 from idsync.http_answers import Answer, RawAnswer, parse_json, retry_after_s
 from idsync.http_transport import Transport, within
+from idsync.http_trust import context_of
 from idsync.settings import Secret
 
 __all__ = ["Answer", "Api", "RawAnswer", "UrlField", "check_url", "path_of"]
@@ -234,29 +234,12 @@ class Api:
                 )
                 # Reading the system's authorities takes longer than many a call: only for TLS.
                 scheme = urlsplit(self.url).scheme
-                context = self._context() if scheme == "https" else None
+                trusted = (self._ca_file, self._client_certificate)
+                context = context_of(*trusted) if scheme == "https" else None
                 session.adapters.clear()
                 session.mount(f"{scheme}://", Transport(context, self._connections))
                 self._session = session
             return self._session
-
-    def _context(self) -> ssl.SSLContext:
-        try:
-            context = ssl.create_default_context(cafile=self._ca_file)
-        except (OSError, ValueError):
-            raise ConfigError(
-                f"ca_file {self._ca_file} holds no certificates that can be read: "
-                "check the path, its rights, and that it is PEM"
-            ) from None
-        if self._client_certificate is not None:
-            try:
-                context.load_cert_chain(self._client_certificate)
-            except (OSError, ValueError):
-                raise ConfigError(
-                    f"client_certificate {self._client_certificate} cannot be used: it has to be "
-                    "a PEM file with the certificate and its key, without a password"
-                ) from None
-        return context
 
     def _authorization(self) -> str:
         if self._token is None or self._digest:

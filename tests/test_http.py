@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -15,9 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from idsync import http_trust
 from idsync.errors import ConfigError, Denied, Refused, Unavailable
 from idsync.http import Api, check_url, path_of
 from idsync.http_answers import parse_json, retry_after_s
+from idsync.http_trust import context_of
 from idsync.settings import Secret
 from tests.fakes.scim import TOKEN, FakeScim
 from tests.fakes.scim_habits import Trouble
@@ -340,6 +343,37 @@ def test_any_other_certificate_is_not(
         assert fake.seen == []
     finally:
         fake.close()
+
+
+@pytest.mark.case("T9")
+def test_a_ca_file_that_is_another_now_counts_from_the_next_connection_on(
+    api: Callable[..., Api], tls: dict[str, tuple[str, str]], tmp_path: Path
+) -> None:
+    fake, ca_file = FakeScim(tls=tls["right"]), tmp_path / "ca.pem"
+    try:
+        shutil.copy(tls["right"][0], ca_file)
+        assert api(fake.url, ca_file=ca_file).call("GET", "Users").ok
+        assert context_of(ca_file, None) is context_of(ca_file, None), "read once"
+        seen = len(fake.seen)
+        shutil.copy(tls["other-name"][0], ca_file)
+        raised(api(fake.url, ca_file=ca_file), Unavailable)
+        assert len(fake.seen) == seen
+        ca_file.unlink()
+        with pytest.raises(ConfigError, match=r"ca\.pem"):
+            api(fake.url, ca_file=ca_file).call("GET", "Users")
+    finally:
+        fake.close()
+
+
+def test_what_was_read_of_many_files_takes_bounded_room(
+    tls: dict[str, tuple[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_trust, "KEPT", 2)
+    files = [shutil.copy(tls["right"][0], tmp_path / f"{number}.pem") for number in range(3)]
+    first, second, third = (context_of(Path(file), None) for file in files)
+    assert context_of(Path(files[2]), None) is third
+    assert context_of(Path(files[1]), None) is second
+    assert context_of(Path(files[0]), None) is not first, "longest ago, so let go"
 
 
 def test_authorities_from_elsewhere_are_not_added_to_the_ca_file(
