@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import polars as pl
 
-from idsync.config import WHOLE_CITY, Config
+from idsync.config import WHOLE_CITY, Config, connect_target
+from idsync.errors import IdsyncError
 from idsync.mapping.correlate import People
 from idsync.model import IdentityLink, schema
 from idsync.service.planning import LINKS, stored_people
@@ -78,8 +80,14 @@ def stay_ready(config: Config, state: State) -> None:
     state.frames.drop_changed()
     stored_people(config, state)
     state.frames.load("identity_link", schema(IdentityLink))
-    for name in config.targets:
-        state.frames.load(f"link:{name}", LINKS)
+    state.frames.load_all({f"link:{name}": LINKS for name in config.targets})
+
+
+def warm_up(config: Config) -> None:
+    """Have every connector in memory before the first event: to load one takes its time."""
+    for table in config.targets.values():
+        with suppress(IdsyncError):  # what is wrong there, the first call tells
+            connect_target(table).close()
 
 
 def _close_new(

@@ -26,7 +26,7 @@ from idsync.service.health import standing, watch
 from idsync.service.keyrings import Keyrings
 from idsync.service.nightly import Nightly, Ran, Tell
 from idsync.service.notifying import notify, watchdog_s
-from idsync.service.obeying import stay_ready, work_off
+from idsync.service.obeying import stay_ready, warm_up, work_off
 from idsync.service.polling import Poller
 from idsync.service.pursuing import pursue
 from idsync.service.scheduling import PURSUED_EVERY
@@ -195,7 +195,9 @@ class Service:
             self._tell("events", **done.states)
             self._pursuing.wake.set()
         stay_ready(self.config, state)
-        if first:  # to look for garbage among all that stays for good stops every thread for long
+        if first:
+            warm_up(self.config)
+            # to look for garbage among all that stays for good stops every thread for long
             gc.collect()
             gc.freeze()
 
