@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from idsync.config import GraphTable
-from idsync.errors import ConfigError, Denied, Refused, Unavailable
+from idsync.config import Config, GraphTable
+from idsync.errors import ConfigError, ConnectorError, Denied, Refused, Unavailable
 from idsync.http import Answer, Api, path_of
 from idsync.http_oauth import ClientCredentials
+from idsync.service.subscriptions import client_state_of
 
 WAIT_S = 30.0
 """Graph asks back at notification_url before it answers, and waits ten seconds for that."""
@@ -144,6 +145,23 @@ class Graph:
             f"[events.{self._name}]: Graph will not {what} {whom} ({answer.status}{told}): look at "
             "this machine's clock, and whether Graph's own state says of trouble"
         )
+
+
+def reach(config: Config, clock: Callable[[], datetime]) -> dict[str, str]:
+    """Sign in at the Graph of each sender; return what is wrong, "" where nothing is."""
+    found = {}
+    for name, sender in config.events.subscribed.items():
+        graph = Graph(name, sender, clock)
+        try:
+            client_state_of(sender)
+            for _ in graph.ours():
+                pass
+            found[name] = ""
+        except (ConnectorError, ConfigError) as error:
+            found[name] = str(error)
+        finally:
+            graph.close()
+    return found
 
 
 def _written(at: datetime) -> str:
