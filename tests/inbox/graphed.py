@@ -16,6 +16,7 @@ from idsync.service.subscriptions import Subscription, subscription
 from tests.fakes.graph import FakeGraph, notification
 from tests.fakes.graph_signing_in import CLIENT, SECRET, TENANT
 from tests.inbox.office import Office, free_port, town_in
+from tests.whole.town import Town
 
 STATE = "made-up-state-of-the-client-32-or-more"
 BY_SECRET = 'client_secret = { file = "FOLDER/graph-secret" }\n'
@@ -36,14 +37,16 @@ login_url = "URL"
 class GraphOffice(Office):
     """The office, subscribed to its directory; how long it would rest is written down."""
 
-    def __init__(self, folder: Path, graph: FakeGraph, more: str = BY_SECRET) -> None:
+    def __init__(
+        self, folder: Path, graph: FakeGraph, more: str = BY_SECRET, town: Town | None = None
+    ) -> None:
         self.port = free_port()
         self.graph = graph
         written = {"TENANT": TENANT, "CLIENT": CLIENT, "PORT": str(self.port), "URL": graph.url}
         text = SENDER + more
         for name, value in written.items():
             text = text.replace(name, value)
-        town = town_in(folder)
+        town = town or town_in(folder)
         town.folder.mkdir(parents=True, exist_ok=True)
         (town.folder / "graph-secret").write_text(SECRET, encoding="utf-8")
         self.agree(STATE, town.folder)

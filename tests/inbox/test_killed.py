@@ -195,7 +195,7 @@ def test_killed_at_any_step_a_token_is_acknowledged_only_when_it_is_kept_and_don
         assert killed > len(some) // 2
 
 
-@pytest.mark.case("I28", "W13")
+@pytest.mark.case("W13")
 def test_killed_at_any_step_a_notification_was_answered_only_when_it_is_kept(
     tmp_path: Path, serving: Serving, long: bool
 ) -> None:

@@ -10,9 +10,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from tests.fakes.graph import FakeGraph
 from tests.inbox.graphed import STATE, GraphOffice
-from tests.service.test_serving import Served, served
+from tests.service.test_machines import machines
+from tests.service.test_serving import Served, add, served
+from tests.whole.town import Town
+
+pytest_plugins = ("tests.servers.state_fixtures",)
 
 EAGER = """
 from datetime import timedelta
@@ -69,6 +75,34 @@ def test_the_service_subscribes_hears_of_a_change_and_reads_again(tmp_path: Path
         said = json.dumps(running.said)
         assert STATE not in said
         assert "p1" not in said
+
+
+@pytest.mark.postgres
+@pytest.mark.case("C4")
+def test_of_several_machines_one_subscribes_and_when_it_dies_another_goes_on(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    with FakeGraph() as graph:
+        town = Town(tmp_path / "en stad", people=4, state=postgres_url)
+        office = GraphOffice(tmp_path, graph, town=town)
+        office.now = datetime.now(UTC)
+        office.sync()
+        graph.now = lambda: datetime.now(UTC)
+        add(town, '[serve]\nlisten = "127.0.0.1:0"\n')
+        # what Graph sends comes to a third machine, behind the same address
+        with office.reachable(), machines(office, "ett två", EAGER) as two:
+            first, [other] = two.leads, [name for name in two.all if name != two.leads]
+            until(two.all[first], lambda: office.has_kept("users") and office.has_kept("groups"))
+            ids, at = set(graph.living()), office.kept().kept_at
+            two.all[first].process.kill()
+            graph.asks("reauthorizationRequired", "users")
+            office.now = datetime.now(UTC)
+            assert graph.deliver() == [202]
+            until(two.all[other], lambda: office.kept().kept_at > at)
+            assert set(graph.living()) == ids
+            assert graph.calls.count("POST subscriptions") == 2
+            assert two.all[other].stop()[0] == 0
+        office.close()
 
 
 def until(running: Served, there: Callable[[], bool]) -> None:

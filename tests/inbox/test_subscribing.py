@@ -187,6 +187,7 @@ def test_a_list_that_goes_on_at_another_address_gets_no_token(office: GraphOffic
 # ── changed ─────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.case("O1")
 def test_a_new_state_of_the_client_counts_with_a_new_subscription(office: GraphOffice) -> None:
     office.keep()
     office.forget_reread()
