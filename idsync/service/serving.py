@@ -103,7 +103,11 @@ class Service:
 
     def _keeper(self, name: str) -> Worker:
         """Return what keeps the subscriptions of one sender; it rests by itself too."""
-        keeper = Keeper(name, self._clock)
+
+        def made(resource: str) -> None:
+            self._tell("subscribed", sender=name, resource=resource)
+
+        keeper = Keeper(name, self._clock, made)
 
         def keep(state: State) -> None:
             if self.current() is None:  # Graph asks back, and nobody would answer yet

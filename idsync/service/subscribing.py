@@ -40,16 +40,20 @@ LONGEST_ASKED_S = 3600.0
 
 
 class Keeper:
-    """Keeps one sender's subscriptions. Nothing that it has in memory is missed when it is lost."""
+    """Keeps one sender's subscriptions. Nothing that it has in memory is missed when it is lost.
+
+    *made* is called with each resource that is subscribed to anew.
+    """
 
     def __init__(
         self,
         name: str,
         clock: Callable[[], datetime],
+        made: Callable[[str], None] = lambda _: None,
         rest: Callable[[float], object] = ASKED.wait,
     ) -> None:
         self.name = name
-        self._clock, self._rest = clock, rest
+        self._clock, self._told_of, self._rest = clock, made, rest
         self._failed = 0
         self._error: IdsyncError | None = None
         self._again: datetime | None = None
@@ -171,6 +175,7 @@ class Keeper:
         state.inbox.ask_reread(self.name, now)
         note_kept(state, self.name, resource, Subscription(
             id=id_, agreed=agreed, kept_at=now, expires_at=until))  # fmt: skip
+        self._told_of(resource)
 
     def _opened(self, sender: GraphTable) -> Graph:
         if self._graph is None or self._sender is not sender:

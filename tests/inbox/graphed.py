@@ -53,6 +53,7 @@ class GraphOffice(Office):
         super().__init__(town, more=text)
         graph.now = lambda: self.now
         self.rests: list[float] = []
+        self.made: list[str] = []
         self.keeper = self.another_keeper()
 
     def agree(self, client_state: str, folder: Path | None = None) -> None:
@@ -61,7 +62,7 @@ class GraphOffice(Office):
 
     def another_keeper(self) -> Keeper:
         """Return what another process would keep them with: one that remembers nothing."""
-        return Keeper("entra", self.clock, self.rests.append)
+        return Keeper("entra", self.clock, self.made.append, self.rests.append)
 
     def close(self) -> None:
         self.keeper.close()

@@ -107,7 +107,7 @@ def _keep(order: dict[str, Any]) -> None:
         state = open_state(config.idsync.state)
         steps = Steps(order["kill_at"])
         steps.install(reads=True)
-        Keeper("entra", clock, lambda _: None).keep(config, state)
+        Keeper("entra", clock, rest=lambda _: None).keep(config, state)
         (folder / STEPS).write_text(str(steps.count))
         code = 0
     finally:

@@ -42,7 +42,8 @@ def test_the_service_subscribes_hears_of_a_change_and_reads_again(tmp_path: Path
             out.write(f'[serve]\nlisten = "127.0.0.1:{office.port}"\n')
         with served(office.town, EAGER) as running:
             address = running.until("listening")["address"]
-            until(running, lambda: office.has_kept("users") and office.has_kept("groups"))
+            for resource in ("users", "groups"):
+                running.until("subscribed", sender="entra", resource=resource)
             running.until("an event asks for a fresh read")
             until(running, lambda: not office.wants_reread())
             shown = json.loads(running.get(address, "/health")[1])
@@ -77,6 +78,7 @@ def test_the_service_subscribes_hears_of_a_change_and_reads_again(tmp_path: Path
         assert "p1" not in said
 
 
+@pytest.mark.long
 @pytest.mark.postgres
 @pytest.mark.case("C4")
 def test_of_several_machines_one_subscribes_and_when_it_dies_another_goes_on(

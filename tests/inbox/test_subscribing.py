@@ -62,6 +62,7 @@ def test_each_resource_is_subscribed_to_once_and_read_anew(office: GraphOffice) 
     assert office.wants_reread(), "nobody tells what has changed before"
     assert office.rests == [20.0] * 3
     assert office.graph.calls.count("POST subscriptions") == 2
+    assert office.made == ["users", "groups"]
 
 
 def test_over_two_months_they_are_renewed_long_before_they_end(office: GraphOffice) -> None:
