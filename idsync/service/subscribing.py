@@ -124,6 +124,8 @@ class Keeper:
                     self._dropped(state, graph, resource)
             except (ConnectorError, ConfigError) as error:
                 failed = failed or error
+                if isinstance(error, Unavailable) and error.retry_after_s:
+                    break  # what is asked meanwhile makes the wait longer
         if failed is not None:
             raise failed
 
@@ -136,7 +138,7 @@ class Keeper:
             known = self._dropped(state, graph, resource)
         if known is not None and known.id:
             asked = asked_at(state, self.name)
-            is_asked = asked is not None and asked > known.kept_at
+            is_asked = asked is not None and known.kept_at < asked <= now
             if abs(now - known.kept_at) < KEPT_EVERY and not is_asked:
                 return
             until = graph.renew(known.id, now + LASTS)
@@ -166,9 +168,8 @@ class Keeper:
         First what else leads here is removed: a subscription that was made while its answer
         was lost, or one with a state of the client that no longer counts.
         """
-        for id_, other in graph.ours():
-            if other == resource and id_:
-                graph.remove(id_)
+        for id_ in [id_ for id_, other in graph.ours() if other == resource and id_]:
+            graph.remove(id_)
         now = self._clock()
         id_, until = graph.subscribe(resource, client_state_of(sender), now + LASTS)
         now = self._clock()
