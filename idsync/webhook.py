@@ -174,18 +174,24 @@ def signature_of(
 # ── what ────────────────────────────────────────────────────────────────────────────────
 
 
-def object_of(body: bytes) -> dict[str, Any]:
+def object_of(body: bytes, most_digits: int = MOST_DIGITS) -> dict[str, Any]:
     """Return the one JSON object that *body* is.
 
     Raises:
         Malformed: it is none, or two readers might read it differently: a key stands twice,
-            a number is no number or has more than 15 digits, it is nested deeper than 16.
+            a number is no number or has more than *most_digits*, it is nested deeper than 16.
     """
+
+    def whole(text: str) -> int:
+        if len(text.lstrip("-")) > most_digits:
+            raise Malformed("a number has too many digits")
+        return int(text)
+
     try:
         text = body.decode("utf-8")
         _require_shallow(text)
         found = json.loads(
-            text, object_pairs_hook=_once, parse_constant=_no_number, parse_int=_whole,
+            text, object_pairs_hook=_once, parse_constant=_no_number, parse_int=whole,
             parse_float=_finite,
         )  # fmt: skip
         json.dumps(found, ensure_ascii=False).encode()  # half a surrogate is no text
@@ -216,12 +222,6 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_number(_: str) -> Any:  # noqa: ANN401 - it never returns
     raise Malformed("no number")
-
-
-def _whole(text: str) -> int:
-    if len(text.lstrip("-")) > MOST_DIGITS:
-        raise Malformed("a number has too many digits")
-    return int(text)
 
 
 def _finite(text: str) -> float:

@@ -59,7 +59,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "fpdf": ("targets.work",),
     # http reads when a certificate ends, webhook checks what a sender of events signed
     "cryptography": ("store", "targets.work", "http", "webhook"),
-    "joserfc": ("secevent",),
+    "joserfc": ("secevent", "http"),  # of http, what idsync signs in with
     "starlette": ("service",),
     "defusedxml": ("targets.arx", "targets.file"),
     "tenacity": ("apply",),  # one layer retries

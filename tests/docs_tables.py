@@ -134,6 +134,7 @@ def settings_tables() -> dict[str, Table]:
     common = set(event_tables.SenderTable.model_fields)
     tables["events webhook"] = _keys(event_tables.WebhookTable, common)
     tables["events set"] = _keys(event_tables.SetTable, common)
+    tables["events graph"] = _keys(event_tables.GraphTable, {"form"})
     for found in entry_points(group="idsync.sources"):
         if found.value.startswith("idsync."):
             tables[f"sources {found.name}"] = _keys(found.load().Config, {"kind"})

@@ -26,6 +26,7 @@ def command(config: Path, as_json: bool) -> int:
 
     from idsync.service.applying import clock
     from idsync.service.calling import look
+    from idsync.service.graph import reach
     from idsync.service.planning import read_targets
     from idsync.service.reaching import capabilities_of, reach_targets
     from idsync.service.reading import read_sources
@@ -39,6 +40,7 @@ def command(config: Path, as_json: bool) -> int:
         failures |= refused
         ending = endings(checked, clock())
         ways = look(checked)
+        graphs = reach(checked, clock)
         progress.end()
         able = {name: asdict(capabilities_of(table)) for name, table in checked.targets.items()}
     held = {
@@ -48,7 +50,7 @@ def command(config: Path, as_json: bool) -> int:
     zones = zone_data()
     old_zones = zone_data_is_old(zones, clock())
     sound = not failures and all(read.state.complete for read in reads.values())
-    sound = sound and not any(ways.values())
+    sound = sound and not any(ways.values()) and not any(graphs.values())
     if as_json:
         print_json(
             {
@@ -58,6 +60,8 @@ def command(config: Path, as_json: bool) -> int:
                 "sources": {name: asdict(read.state) for name, read in reads.items()},
                 "wide_limits": checked.brakes.wide_limits,
                 "oncall": {way: {"ok": not wrong, "reason": wrong} for way, wrong in ways.items()},
+                "graphs": {name: {"ok": not wrong, "reason": wrong}
+                           for name, wrong in graphs.items()},
                 "targets": {
                     name: {
                         "ok": name in holdings, "reason": failures.get(name, ""),
@@ -71,6 +75,8 @@ def command(config: Path, as_json: bool) -> int:
     profiles, rules = len(checked.profiles), len(checked.rules)
     say(f"{config}: {profiles} profiles, {rules} rules; the configuration is sound.")
     _show(checked, reads, held, able, failures)
+    for name, wrong in graphs.items():
+        say(f"Microsoft Graph of [events.{name}]: {f'FAILED: {wrong}' if wrong else 'ok'}")
     _warn(checked, ending, ways, zones if old_zones else "")
     return 0 if sound else 4
 

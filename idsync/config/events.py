@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 from typing import Annotated, Any, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
@@ -16,6 +17,9 @@ EventKind: TypeAlias = Literal[
 ]  # fmt: skip
 """What an event can say. The last two give nothing: they ask for a fresh look at HR."""
 
+Form: TypeAlias = Literal["webhook", "set", "graph"]
+"""How a sender tells: by signed webhooks, security event tokens, or notifications of Graph."""
+
 WHOLE_CITY = "*"
 """As the controller of a sender: it may tell of everybody."""
 
@@ -26,7 +30,7 @@ class SenderTable(Settings):
     source: whose keys it tells people by, and what is read again where its word is not enough.
     """
 
-    form: Literal["webhook", "set"] = "webhook"
+    form: Form = "webhook"
     controller: Text
     source: Text
     kinds: Annotated[tuple[EventKind, ...], Field(min_length=1)]
@@ -120,16 +124,63 @@ class SetTable(SenderTable):
         return self
 
 
+# ── notifications of Microsoft Graph ────────────────────────────────────────────────────
+
+GraphResource: TypeAlias = Literal["users", "groups"]
+"""What of a directory Graph may be asked to watch."""
+
+
+def _tenant(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", text):
+        raise ValueError("write the id of the directory, as Entra shows it")
+    if text.lower() in ("common", "organizations", "consumers"):
+        raise ValueError("this names no directory of yours: write its id, as Entra shows it")
+    return text
+
+
+class GraphTable(Settings):
+    """Microsoft Graph, which tells that something in a directory has changed.
+
+    It says of whom, and nothing that could be believed: what it leads to is that the sources
+    are read again. So it has no kinds, and no controller.
+    """
+
+    form: Form
+    source: Text
+    tenant: Annotated[Text, AfterValidator(_tenant)]
+    client_id: Text
+    client_secret: SecretField | None = None
+    certificate: PathField | None = None
+    client_state: SecretField
+    notification_url: Url
+    resources: Annotated[tuple[GraphResource, ...], Field(min_length=1, max_length=2)] = (
+        "users", "groups",
+    )  # fmt: skip
+    graph_url: Url = "https://graph.microsoft.com/v1.0"
+    login_url: Url = "https://login.microsoftonline.com"
+    ca_file: PathField | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if (self.client_secret is None) == (self.certificate is None):
+            raise ValueError("idsync signs in by client_secret or by certificate: give one of them")
+        if len(set(self.resources)) < len(self.resources):
+            raise ValueError("resources names one twice")
+        return self
+
+
 # ── the table ───────────────────────────────────────────────────────────────────────────
 
 
 def _form(value: Any) -> str:  # noqa: ANN401 - whatever TOML holds, or a table already read
     form = value.get("form") if isinstance(value, dict) else getattr(value, "form", None)
-    return "SetTable" if form == "set" else "WebhookTable"
+    return {"set": "SetTable", "graph": "GraphTable"}.get(str(form), "WebhookTable")
 
 
 Sender: TypeAlias = Annotated[
-    Annotated[WebhookTable, Tag("WebhookTable")] | Annotated[SetTable, Tag("SetTable")],
+    Annotated[WebhookTable, Tag("WebhookTable")]
+    | Annotated[SetTable, Tag("SetTable")]
+    | Annotated[GraphTable, Tag("GraphTable")],
     Discriminator(_form),
 ]
 
@@ -151,16 +202,28 @@ class Events(Settings):
 
     @property
     def senders(self) -> dict[str, WebhookTable | SetTable]:
-        """The senders, by the name that stands in their address."""
-        return self.__pydantic_extra__ or {}
+        """Those who tell of people, by the name that stands in their address."""
+        return {name: one for name, one in self._all.items() if not isinstance(one, GraphTable)}
+
+    @property
+    def subscribed(self) -> dict[str, GraphTable]:
+        """Where idsync subscribes to what changes: it is told that something did, and no more."""
+        return {name: one for name, one in self._all.items() if isinstance(one, GraphTable)}
 
     @property
     def visited(self) -> set[tuple[str, str]]:
-        """Which transmitters idsync itself goes to, and for what."""
+        """To which senders idsync itself goes, and for what."""
         sets = [(name, one) for name, one in self.senders.items() if isinstance(one, SetTable)]
-        return {(name, "to verify") for name, one in sets if one.stream is not None} | {
-            (name, "to poll") for name in self.polled
-        }
+        return (
+            {(name, "to verify") for name, one in sets if one.stream is not None}
+            | {(name, "to poll") for name in self.polled}
+            | {(name, "to subscribe") for name in self.subscribed}
+        )
+
+    @property
+    def pushed(self) -> set[str]:
+        """The senders that have an address here."""
+        return set(self._all) - set(self.polled)
 
     @property
     def polled(self) -> dict[str, SetTable]:
@@ -170,3 +233,7 @@ class Events(Settings):
             for name, one in self.senders.items()
             if isinstance(one, SetTable) and one.delivery == "poll"
         }
+
+    @property
+    def _all(self) -> dict[str, WebhookTable | SetTable | GraphTable]:
+        return self.__pydantic_extra__ or {}

@@ -13,7 +13,8 @@ from idsync.settings import PathField, SecretField, Settings
 
 AlarmKind: TypeAlias = Literal[
     "run-stale", "source-stale", "target-stale", "night-late", "night-missed", "night-slow",
-    "night-failed", "revocation-unconfirmed", "stream-silent", "oncall-failed", "fault",
+    "night-failed", "revocation-unconfirmed", "stream-silent",
+    "subscription-lapsed", "oncall-failed", "fault",
 ]  # fmt: skip
 """What an alarm's name begins with, up to a colon."""
 

@@ -47,10 +47,13 @@ def _profiles_of_rules(file: FileTable, problems: Problems) -> None:
 def _senders(file: FileTable, problems: Problems) -> None:
     owners = {str(table.get("controller", name)) for name, table in file.targets.items()}
     controllers = {*file.controllers, *owners, WHOLE_CITY}
-    for name, sender in file.events.senders.items():
-        if sender.source not in file.sources:
+    named = {name: one.source for name, one in file.events.senders.items()}
+    named |= {name: one.source for name, one in file.events.subscribed.items()}
+    for name, source in named.items():
+        if source not in file.sources:
             place = ("events", name, "source")
-            problems.add(place, f"no source has this name; {suggest(sender.source, file.sources)}")
+            problems.add(place, f"no source has this name; {suggest(source, file.sources)}")
+    for name, sender in file.events.senders.items():
         if sender.controller not in controllers:
             place = ("events", name, "controller")
             told = suggest(sender.controller, controllers)

@@ -96,8 +96,14 @@ class _Told(Collector):
             yield _labelled(f"{side[:-1]}_cycle_age_seconds", what, side[:-1], ages)
         yield _gauge("run_age_seconds", "Seconds since the last complete run", told["run"]["age_s"])
         ages = {name: one["age_s"] for name, one in told["streams"].items()}
-        what = "Seconds since something of a sender of security event tokens came"
+        what = "Seconds since something of a sender of tokens, or of Graph, came"
         yield _labelled("stream_heard_age_seconds", what, "sender", ages)
+        left = {
+            name: min(one["left_s"] for one in by_resource.values())
+            for name, by_resource in told["subscriptions"].items()
+        }
+        what = "Seconds until the first subscription at Graph ends, 0 where one is missing"
+        yield _labelled("subscription_left_seconds", what, "sender", left)
         open_ = told["unconfirmed"]
         yield _gauge("revocations_unconfirmed", "Not confirmed everywhere", open_["revocations"])
         oldest = open_["oldest_s"] or 0

@@ -17,6 +17,7 @@ from idsync.service.braking import margins
 from idsync.service.cycles import RUN, SOURCE, TARGET, last_cycle
 from idsync.service.scheduling import slow_after
 from idsync.service.streams import heard, silent
+from idsync.service.subscriptions import lapsed, subscribed
 from idsync.store import Exposure, Night, State, latencies
 from idsync.store.nights import BEFORE, MISSED, lasted
 
@@ -50,6 +51,7 @@ def health(config: Config, state: State, now: datetime) -> dict[str, Any]:
             name: {"heard_at": at.isoformat() if at else None, "age_s": _since(at, now)}
             for name, at in heard(config, state).items()
         },
+        "subscriptions": subscribed(config, state, now),
         "unconfirmed": {
             "revocations": len({one.order.id for one in open_}),
             "oldest": oldest,
@@ -106,6 +108,7 @@ def wrong(config: Config, state: State, now: datetime) -> dict[str, str]:
         | _nights(state, now)
         | _unconfirmed(config, state, now)
         | silent(config, state, now)
+        | lapsed(config, state, now)
         | _mute(config, state)
     )
 

@@ -13,12 +13,14 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from idsync.config import Config, SetTable
 from idsync.service.keyrings import Keyrings
 from idsync.service.receiving import LATER, Answer, receive
+from idsync.service.receiving_graph import MOST_BYTES as MOST_OF_GRAPH
+from idsync.service.receiving_graph import handshake, receive_notified
 from idsync.service.receiving_sets import receive_pushed, refused
 from idsync.store import State
 from idsync.webhook import MOST_BYTES
@@ -27,13 +29,21 @@ BODY_S = 10.0
 """How long a body may take."""
 
 AT_ONCE = 128
-"""How many messages are listened to at the same time; with 64 kB each that is all memory."""
+"""How many messages are listened to at the same time; with the most bytes that is all memory."""
 
-TOO_LARGE = Answer(status=413, error=f"a body has at most {MOST_BYTES} bytes", strange=True)
 TOO_SLOW = Answer(status=408, error="the body took too long", strange=True)
 PACKED = Answer(status=400, error="a body is sent as it is, without content-encoding", strange=True)
 TOO_MANY = Answer(status=429, error="too many refused messages: wait", retry_after_s=60)
 UNKNOWN = Answer(status=404, error="nothing is here")
+
+TOKEN = "validationToken"  # noqa: S105 - a name in a query
+"""By what Graph asks whether its notifications are wanted here."""
+
+ECHOED = {
+    "x-content-type-options": "nosniff",
+    "content-security-policy": "default-src 'none'; sandbox",
+}
+"""Beside a text that anybody may have sent back: it is a text, and does nothing."""
 
 
 class Refusals:
@@ -94,7 +104,7 @@ def app(
         config, state = there
         name = request.path_params["name"]
         address = address_of(request, config.events.trusted_proxy)
-        if name not in config.events.senders or name in config.events.polled:
+        if name not in config.events.pushed:
             return _response(UNKNOWN)
         if refusals.too_many(address, clock()):
             return _response(TOO_MANY)
@@ -109,12 +119,17 @@ def app(
         return _response(answer)
 
     async def _answered(config: Config, state: State, request: Request, name: str) -> Answer:
-        body = await body_of(request)
-        is_set = isinstance(config.events.senders[name], SetTable)
+        is_graph = name in config.events.subscribed
+        if is_graph and TOKEN in request.query_params:
+            return handshake(request.query_params.getlist(TOKEN))
+        body = await body_of(request, MOST_OF_GRAPH if is_graph else MOST_BYTES)
+        is_set = isinstance(config.events.senders.get(name), SetTable)
         if isinstance(body, Answer):
             return refused("invalid_request", strange=True) if is_set and body is PACKED else body
         given = (name, request.headers.raw, body, clock())
         try:
+            if is_graph:
+                return await run_in_threadpool(receive_notified, config, state, name, *given[2:])
             if is_set:
                 return await run_in_threadpool(receive_pushed, config, state, known, *given)
             return await run_in_threadpool(receive, config, state, *given)
@@ -124,21 +139,22 @@ def app(
     return Starlette(routes=[Route("/events/{name}", event, methods=["POST"])])
 
 
-async def body_of(request: Request) -> bytes | Answer:
+async def body_of(request: Request, most: int = MOST_BYTES) -> bytes | Answer:
     """Return the body, or the answer to one that is too large, too slow, or packed."""
+    too_large = Answer(status=413, error=f"a body has at most {most} bytes", strange=True)
     encoding = request.headers.getlist("content-encoding")
     if encoding not in ([], ["identity"]):
         return PACKED
     length = request.headers.get("content-length", "0")
-    if not length.isdecimal() or int(length[:20]) > MOST_BYTES:
-        return TOO_LARGE
+    if not length.isdecimal() or int(length[:20]) > most:
+        return too_large
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_S):
             async for part in request.stream():
                 body += part
-                if len(body) > MOST_BYTES:
-                    return TOO_LARGE
+                if len(body) > most:
+                    return too_large
     except (TimeoutError, ClientDisconnect):
         return TOO_SLOW
     return bytes(body)
@@ -166,6 +182,8 @@ def _response(answer: Answer) -> Response:
         headers["retry-after"] = str(answer.retry_after_s)
     if answer.status in (408, 413, 429):
         headers["connection"] = "close"  # what is left of the body is not waited for
+    if answer.text:
+        return PlainTextResponse(answer.text, answer.status, headers | ECHOED)
     if not answer.error:
         return Response(status_code=answer.status, headers=headers)
     if answer.code:  # RFC 8935, section 2.3

@@ -39,6 +39,7 @@ class Answer:
 
     `code`: the error's name by RFC 8935, for senders of tokens. `strange`: no agreed sender
     with a right clock ever gets it, so it counts against the address that it goes to.
+    `text`: what is sent back as plain text.
     """
 
     status: int
@@ -46,6 +47,7 @@ class Answer:
     retry_after_s: int | None = None
     code: str = ""
     strange: bool = False
+    text: str = ""
 
 
 ACCEPTED = Answer(status=202)

@@ -31,6 +31,7 @@ from idsync.service.polling import Poller
 from idsync.service.pursuing import pursue
 from idsync.service.scheduling import PURSUED_EVERY
 from idsync.service.streams import verify
+from idsync.service.subscribing import Keeper
 from idsync.service.working import Worker
 from idsync.store import State
 
@@ -43,6 +44,8 @@ LONGEST_PURSUIT_S = 900.0
 
 TURN_TRIED_S = 1.0
 """How often a process tries to be the one that obeys and pursues."""
+
+AGAIN_S = 0.2
 
 KEPT_BYTES = 512 * 1024 * 1024
 """The most that is kept in memory of people, so that an event finds them at once."""
@@ -89,6 +92,7 @@ class Service:
             self.workers.append(self._fetching)
         self.rings = Keyrings()
         self._polling = [self._poller(name) for name in config.events.polled]
+        self._polling += [self._keeper(name) for name in config.events.subscribed]
         self._verifying = self._worker("verifying", self._verify, LONGEST_PURSUIT_S)
         self.workers += self._polling
         if any(why == "to verify" for _, why in config.events.visited):
@@ -100,17 +104,37 @@ class Service:
     def _poller(self, name: str) -> Worker:
         """Return what polls one sender all the time; between two polls it rests by itself."""
         poller = Poller(name, self.rings, self._clock, self.hearing.wake.set)
+        return self._going(f"polling {name}", lambda state: poller.poll(self.config, state))
+
+    def _keeper(self, name: str) -> Worker:
+        """Return what keeps the subscriptions of one sender; it rests by itself too."""
+
+        def made(resource: str) -> None:
+            self._tell("subscribed", sender=name, resource=resource)
+
+        keeper = Keeper(name, self._clock, made)
+
+        def keep(state: State) -> None:
+            if self.current() is None:  # Graph asks back, and nobody would answer yet
+                ASKED.wait(AGAIN_S)
+            else:
+                keeper.keep(self.config, state)
+
+        return self._going(f"subscribing {name}", keep)
+
+    def _going(self, name: str, once: Callable[[State], None]) -> Worker:
+        """Return what does something again and again, in the process that leads."""
 
         def work(state: State) -> None:
             try:
                 if self._leads:
-                    poller.poll(self.config, state)
+                    once(state)
                 else:
                     ASKED.wait(TURN_TRIED_S)
             finally:
                 made.wake.set()
 
-        made = self._worker(f"polling {name}", work, LONGEST_PURSUIT_S)
+        made = self._worker(name, work, LONGEST_PURSUIT_S)
         return made
 
     def current(self) -> tuple[Config, State] | None:
@@ -257,7 +281,7 @@ class Service:
             ASKED.set()
             ticker.shutdown(wait=False)
         until = time.monotonic() + DRAIN_S
-        # who waits for a transmitter holds nothing: what is not acknowledged is told again
+        # who waits for a sender holds nothing: what is not acknowledged is told again
         waited = [one for one in self.workers if one not in self._polling]
         late = [one.name for one in waited if not one.join(until - time.monotonic())]
         self._tell("ended", code=code, under_way=late)
@@ -325,7 +349,9 @@ class Service:
             ):  # fmt: skip
                 raise ConfigError("[idsync] state, witness and [serve] change at a restart only")
             if new.events.visited != self.config.events.visited:
-                raise ConfigError("[events.NAME] delivery and stream change at a restart only")
+                raise ConfigError(
+                    "[events.NAME] form, delivery and stream change at a restart only"
+                )
         except IdsyncError as error:
             self._tell("configuration refused, the old one stays", level="error", reason=str(error))
             return

@@ -39,20 +39,20 @@ def note_begun(state: State, name: str, now: datetime) -> None:
 
 
 def heard(config: Config, state: State) -> dict[str, datetime | None]:
-    """Return when something of each sender of tokens last came; None: never."""
+    """Return when something of each sender of tokens, and of Graph, last came; None: never."""
     found: dict[str, datetime | None] = {}
     for name, sender in config.events.senders.items():
         if isinstance(sender, SetTable):
             times = (_instant(state, HEARD + name), state.inbox.last(name))
             found[name] = max((one for one in times if one is not None), default=None)
-    return found
+    return found | {name: _instant(state, HEARD + name) for name in config.events.subscribed}
 
 
 def silent(config: Config, state: State, now: datetime) -> dict[str, str]:
     """Return the alarms of streams that should have been heard, each by its name."""
     found = {}
     for name, at in heard(config, state).items():
-        sender = config.events.senders[name]
+        sender = config.events.senders.get(name)
         ought = isinstance(sender, SetTable) and (sender.delivery == "poll" or sender.stream)
         since = at or _instant(state, SINCE + name)
         if ought and since is not None and now - since > SILENT:

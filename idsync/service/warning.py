@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,7 +24,7 @@ OLD_YEARS = 2
 class Ending:
     """A certificate that ends soon, or has ended: the service's, or the one idsync shows it."""
 
-    target: str
+    target: str  # or the sender that idsync signs in for
     whose: str  # the service's, idsync's own
     ends: datetime
     days: int
@@ -34,7 +35,11 @@ def endings(config: Config, now: datetime) -> list[Ending]:
     """Return the certificates that end within 30 days, soonest first."""
     with workers(len(config.targets)) as pool:
         asked = pool.map(lambda table: _endings(table, now), config.targets.values())
-        return sorted((one for found in asked for one in found), key=lambda one: one.ends)
+        all_ = [one for found in asked for one in found]
+    for name, sender in config.events.subscribed.items():
+        end = end_of_file(sender.certificate) if sender.certificate else None
+        all_ += _soon(f"events.{name}", {"idsync's own": end}, now)
+    return sorted(all_, key=lambda one: one.ends)
 
 
 def _endings(table: TargetConfig, now: datetime) -> list[Ending]:
@@ -45,12 +50,16 @@ def _endings(table: TargetConfig, now: datetime) -> list[Ending]:
         "the service's": end_of_service(url, authority, own) if isinstance(url, str) else None,
         "idsync's own": end_of_file(own) if own else None,
     }
+    return _soon(table.name, ends, now)
+
+
+def _soon(name: str, ends: Mapping[str, datetime | None], now: datetime) -> list[Ending]:
     found = []
     for whose, end in ends.items():
         left = (end - now) // timedelta(days=1) if end else EARLY[-1][0] + 1
         renew = next((word for days, word in EARLY if left <= days), "")
         if end and renew:
-            found.append(Ending(target=table.name, whose=whose, ends=end, days=left, renew=renew))
+            found.append(Ending(target=name, whose=whose, ends=end, days=left, renew=renew))
     return found
 
 

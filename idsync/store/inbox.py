@@ -189,6 +189,24 @@ class Inbox:
         with self._engine.begin() as connection:
             _alarm(connection, issuer, what, now)
 
+    def ask_reread(self, issuer: str, now: datetime) -> None:
+        """Keep that *issuer* tells of a change; when this returns, it survives a power cut.
+
+        Not what has changed, nor of whom: all that follows is a fresh read, and of a
+        thousand changes one.
+
+        Raises:
+            Unavailable: the state does not take it now.
+        """
+        try:
+            with (
+                self._engine.connect().execution_options(first=True) as connection,
+                connection.begin(),
+            ):
+                _alarm(connection, issuer, REREAD, now)
+        except DBAPIError:
+            raise Unavailable("the state takes no events now: look at it") from None
+
     def reread_wanted(self) -> str | None:
         """Return since when a fresh read of HR is wanted; None: none is."""
         query = select(func.min(event_alarm.c.first_at)).where(event_alarm.c.what == REREAD)

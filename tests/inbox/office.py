@@ -169,11 +169,9 @@ class Office:
         return [one.what for one in self.state.inbox.alarms(self.clock())]
 
     @contextmanager
-    def listening(self) -> Iterator[str]:
+    def listening(self, port: int = 0) -> Iterator[str]:
         """Listen on loopback; give the address."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = port or free_port()
         server = server_of(app(lambda: (self.config, self.state), self.clock), "127.0.0.1", port)
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
@@ -185,6 +183,13 @@ class Office:
             server.should_exit = True
             thread.join(15)
             assert not thread.is_alive()
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
 
 
 def headers_of(named: str, stamp: str, body: bytes, key: bytes | None) -> list[tuple[bytes, bytes]]:

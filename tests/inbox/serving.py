@@ -1,7 +1,8 @@
 """Listens and works in a process of its own, killed at a step: a process waits and forks for each.
 
 An order is a line of JSON: folder, kill_at and port, or polls: how often the provider of
-identities is polled before what came is worked off. The answer is the exit code.
+identities is polled before what came is worked off, or keeps: the subscriptions at Graph are
+seen to once. The answer is the exit code.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ def serve() -> None:
         child = os.fork()
         if not child:
             order = json.loads(line)
-            (_poll if "polls" in order else _listen)(order)
+            does = {"polls": _poll, "keeps": _keep}
+            next((does[name] for name in does if name in order), _listen)(order)
         _, status = os.waitpid(child, 0)
         sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
         sys.stdout.flush()
@@ -85,6 +87,27 @@ def _poll(order: dict[str, Any]) -> None:
         for _ in range(order["polls"]):
             poller.poll(config, state)
         work_off(config, state, clock)
+        (folder / STEPS).write_text(str(steps.count))
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _keep(order: dict[str, Any]) -> None:
+    """See once to the subscriptions at Graph, in the child; never return."""
+    from idsync.config import load
+    from idsync.service.subscribing import Keeper
+    from idsync.store import open_state
+    from tests.crash.steps import Steps
+
+    code = 70
+    try:
+        folder = Path(order["folder"])
+        config = load(folder / "connectors.toml")
+        state = open_state(config.idsync.state)
+        steps = Steps(order["kill_at"])
+        steps.install(reads=True)
+        Keeper("entra", clock, rest=lambda _: None).keep(config, state)
         (folder / STEPS).write_text(str(steps.count))
         code = 0
     finally:

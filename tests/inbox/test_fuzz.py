@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.inbox.office import NEW, STRANGER, Office, headers_of, post, town_in
+from tests.fakes.graph import FakeGraph
+from tests.inbox.graphed import GraphOffice
+from tests.inbox.office import NEW, STRANGER, headers_of, post
 from tests.service.test_serving import Served, served
 
 SENT, LONG = 400, 20_000
@@ -20,6 +22,8 @@ GROWS_AT_MOST = 40 * 2**20
 PATHS = (
     "/", "/health", "/ready", "/metrics", "/events/hr", "/events/skolan", "/events/",
     "/events/hr/", "/events/%00", "/events/../health", "/events/" + "x" * 3000, "*", "//",
+    "/events/entra", "/events/entra?validationToken=a+b", "/events/entra?validationToken=%3C%00%ff",
+    "/events/entra?validationToken=" + "x" * 3000, "/events/hr?validationToken=a",
     "/metrics?name=%ff&=", "/åäö", "http://127.0.0.1/health",
 )  # fmt: skip
 METHODS = "GET GET GET GET GET GET GET POST PUT HEAD DELETE OPTIONS TRACE CONNECT BREW post".split()
@@ -38,16 +42,25 @@ BODIES = (
     b"", b"{}", b"[]", b"null", b'{"type":"person.ended","data":{"person":"p1"}}', b"\xff\xfe",
     b"[" * 60_000, b'{"data":' * 5000, b"1e999999", b'"\\ud800"', b"5\r\nhello\r\n0\r\n\r\n",
     b"ffffffffffffffff\r\n", b"eyJhbGciOiJub25lIn0.e30.", b"a.b.c", b"x" * 70_000,
+    b'{"value":[{"clientState":"\\ud800","subscriptionId":{}}]}', b'{"value":[[]]}',
+    b'{"value":[' + b"{}," * 30_000 + b"{}]}",
 )  # fmt: skip
 
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[tuple[Served, tuple[str, int]]]:
-    office = Office(town_in(tmp_path), now=datetime.now(UTC))
-    office.sync()
-    office.close()
-    with (office.town.folder / "connectors.toml").open("a", encoding="utf-8") as file:
-        file.write('\n[serve]\nlisten = "127.0.0.1:0"\n')
+    with FakeGraph() as graph:
+        office = GraphOffice(tmp_path, graph)
+        office.now = datetime.now(UTC)
+        graph.now = lambda: datetime.now(UTC)
+        office.sync()
+        office.close()
+        with (office.town.folder / "connectors.toml").open("a", encoding="utf-8") as file:
+            file.write(f'\n[serve]\nlisten = "127.0.0.1:{office.port}"\n')
+        yield from answering(office)
+
+
+def answering(office: GraphOffice) -> Iterator[tuple[Served, tuple[str, int]]]:
     with served(office.town) as running:
         host, _, port = running.until("listening")["address"].rpartition(":")
         running.until("serving")

@@ -17,10 +17,13 @@ import pytest
 import requests
 
 from idsync.config import load
+from idsync.service.subscriptions import subscription
 from idsync.store import open_state
+from tests.fakes.graph import FakeGraph
+from tests.inbox.graphed import GraphOffice
 from tests.inbox.office import Office, keys_of, post, town_in
 from tests.inbox.polled import Polled, transmitting
-from tests.inbox.serving import STEPS, STOP
+from tests.inbox.serving import STEPS, STOP, clock
 
 SHORT = 10
 PEOPLE = ("p1", "p2", "p4")
@@ -67,6 +70,24 @@ class Serving:
     def poll(self, folder: Path, kill_at: int = 0) -> int:
         """Let it poll in *folder*; return its end."""
         self._send({"folder": str(folder), "kill_at": kill_at, "polls": 2})
+        return int(self._out.readline())
+
+    def keep(self, folder: Path, kill_at: int = 0) -> int:
+        """Let it keep the subscriptions in *folder* once; return its end."""
+        self._send({"folder": str(folder), "kill_at": kill_at, "keeps": 1})
+        return int(self._out.readline())
+
+    def notify(self, folder: Path, port: int, graph: FakeGraph, kill_at: int = 0) -> int:
+        """Let it listen in *folder* while Graph tries to deliver; return its end."""
+        (folder / STOP).unlink(missing_ok=True)
+        self._send({"folder": str(folder), "port": port, "kill_at": kill_at})
+        for _ in range(500):
+            with socket.socket() as there:
+                if there.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.02)
+        graph.deliver()
+        (folder / STOP).touch()
         return int(self._out.readline())
 
     def _send(self, order: dict[str, Any]) -> None:
@@ -172,3 +193,73 @@ def test_killed_at_any_step_a_token_is_acknowledged_only_when_it_is_kept_and_don
             assert set(states.values()) == {"done"}
             assert ever == len(PEOPLE), "each is ordered once"
         assert killed > len(some) // 2
+
+
+@pytest.mark.case("W13")
+def test_killed_at_any_step_a_notification_was_answered_only_when_it_is_kept(
+    tmp_path: Path, serving: Serving, long: bool
+) -> None:
+    with FakeGraph() as graph:
+        office = GraphOffice(tmp_path, graph)
+        with office.reachable():
+            office.keep()
+        office.forget_reread()
+        office.graph.changed("users")
+        office.close()
+        folder, owed = office.town.folder, list(graph.undelivered)
+        kept = tmp_path / "kept"
+        shutil.copytree(folder, kept)
+        assert serving.notify(folder, office.port, graph) == 0
+        assert (graph.undelivered, wants_reread(folder)) == ([], True)
+        steps = int((folder / STEPS).read_text())
+        assert steps >= 4
+        killed = 0
+        some = range(1, steps + 1) if long else range(1, steps + 1, max(1, steps // SHORT))
+        for kill_at in some:
+            shutil.rmtree(folder)
+            shutil.copytree(kept, folder)
+            graph.undelivered = list(owed)
+            killed += serving.notify(folder, office.port, graph, kill_at) == -9
+            assert graph.undelivered or wants_reread(folder), kill_at
+            assert serving.notify(folder, office.port, graph) == 0
+            assert (graph.undelivered, wants_reread(folder)) == ([], True)
+        assert killed > len(some) // 2
+
+
+def test_killed_at_any_step_the_subscriptions_are_two_in_the_end_and_all_is_read(
+    tmp_path: Path, serving: Serving, long: bool
+) -> None:
+    with FakeGraph() as graph:
+        office = GraphOffice(tmp_path, graph)
+        office.close()
+        graph.now = clock
+        folder = office.town.folder
+        kept = tmp_path / "kept"
+        shutil.copytree(folder, kept)
+        with office.reachable():
+            assert serving.keep(folder) == 0
+            steps = int((folder / STEPS).read_text())
+            assert steps > 10
+            killed = 0
+            some = range(1, steps + 1) if long else range(1, steps + 1, max(1, 2 * steps // SHORT))
+            for kill_at in some:
+                shutil.rmtree(folder)
+                shutil.copytree(kept, folder)
+                graph.subscriptions.clear()
+                killed += serving.keep(folder, kill_at) == -9
+                assert serving.keep(folder) == 0
+                state = open_state(load(folder / "connectors.toml").idsync.state)
+                found = [subscription(state, "entra", name) for name in ("users", "groups")]
+                state.close()
+                assert {one.id for one in found if one} == set(graph.living()), kill_at
+                assert len(graph.living()) == 2
+                assert wants_reread(folder)
+            assert killed > len(some) // 2
+
+
+def wants_reread(folder: Path) -> bool:
+    state = open_state(load(folder / "connectors.toml").idsync.state)
+    try:
+        return state.inbox.reread_wanted() is not None
+    finally:
+        state.close()

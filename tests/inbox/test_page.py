@@ -9,7 +9,10 @@ from typing import Any
 from idsync.config import load
 from idsync.secevent_kinds import MEANING, SCIM
 from idsync.service.receiving import receive
+from idsync.service.receiving_graph import MOST_BYTES as MOST_OF_GRAPH
+from idsync.service.receiving_graph import MOST_TOKEN
 from idsync.service.receiving_sets import SAID
+from idsync.service.subscribing import LASTS
 from tests.inbox.office import NEW, Office, secret_text, town_in
 
 PAGE = (Path(__file__).parents[2] / "docs" / "events.md").read_text(encoding="utf-8")
@@ -29,6 +32,13 @@ def test_the_senders_shown_are_senders(tmp_path: Path) -> None:
         ("hr", "webhook"), ("idp", "set"),
     ]  # fmt: skip
     assert list(events.polled) == ["idp"]
+    assert list(events.subscribed) == ["entra"]
+
+
+def test_the_bounds_of_what_graph_sends_are_told() -> None:
+    assert f"at most {MOST_TOKEN} signs" in PAGE
+    assert f"more than {MOST_OF_GRAPH // 1024} kB" in PAGE
+    assert f"lasts {LASTS.days} days" in PAGE
 
 
 def test_every_type_of_event_and_every_code_is_told() -> None:
