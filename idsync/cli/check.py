@@ -26,10 +26,10 @@ def command(config: Path, as_json: bool) -> int:
 
     from idsync.service.applying import clock
     from idsync.service.calling import look
-    from idsync.service.graph import reach
     from idsync.service.planning import read_targets
     from idsync.service.reaching import capabilities_of, reach_targets
     from idsync.service.reading import read_sources
+    from idsync.service.senders import reach_senders
     from idsync.service.warning import endings, zone_data, zone_data_is_old
 
     progress = Progress(quiet=as_json)
@@ -40,7 +40,7 @@ def command(config: Path, as_json: bool) -> int:
         failures |= refused
         ending = endings(checked, clock())
         ways = look(checked)
-        graphs = reach(checked, clock)
+        senders = reach_senders(checked, clock)
         progress.end()
         able = {name: asdict(capabilities_of(table)) for name, table in checked.targets.items()}
     held = {
@@ -50,7 +50,7 @@ def command(config: Path, as_json: bool) -> int:
     zones = zone_data()
     old_zones = zone_data_is_old(zones, clock())
     sound = not failures and all(read.state.complete for read in reads.values())
-    sound = sound and not any(ways.values()) and not any(graphs.values())
+    sound = sound and not any(ways.values()) and not any(senders.values())
     if as_json:
         print_json(
             {
@@ -60,8 +60,8 @@ def command(config: Path, as_json: bool) -> int:
                 "sources": {name: asdict(read.state) for name, read in reads.items()},
                 "wide_limits": checked.brakes.wide_limits,
                 "oncall": {way: {"ok": not wrong, "reason": wrong} for way, wrong in ways.items()},
-                "graphs": {name: {"ok": not wrong, "reason": wrong}
-                           for name, wrong in graphs.items()},
+                "senders": {name: {"ok": not wrong, "reason": wrong}
+                            for name, wrong in senders.items()},
                 "targets": {
                     name: {
                         "ok": name in holdings, "reason": failures.get(name, ""),
@@ -75,8 +75,9 @@ def command(config: Path, as_json: bool) -> int:
     profiles, rules = len(checked.profiles), len(checked.rules)
     say(f"{config}: {profiles} profiles, {rules} rules; the configuration is sound.")
     _show(checked, reads, held, able, failures)
-    for name, wrong in graphs.items():
-        say(f"Microsoft Graph of [events.{name}]: {f'FAILED: {wrong}' if wrong else 'ok'}")
+    if senders:
+        found = [[name, "FAILED" if wrong else "ok", wrong] for name, wrong in senders.items()]
+        print_table("Senders of events", ["sender", "", "what is wrong"], found)
     _warn(checked, ending, ways, zones if old_zones else "")
     return 0 if sound else 4
 

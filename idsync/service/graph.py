@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from idsync.config import Config, GraphTable
-from idsync.errors import ConfigError, ConnectorError, Denied, Refused, Unavailable
+from idsync.config import GraphTable
+from idsync.errors import ConfigError, Denied, Refused, Unavailable
 from idsync.http import Answer, Api, path_of
 from idsync.http_oauth import ClientCredentials
 from idsync.service.subscriptions import client_state_of
@@ -147,21 +147,20 @@ class Graph:
         )
 
 
-def reach(config: Config, clock: Callable[[], datetime]) -> dict[str, str]:
-    """Sign in at the Graph of each sender; return what is wrong, "" where nothing is."""
-    found = {}
-    for name, sender in config.events.subscribed.items():
-        graph = Graph(name, sender, clock)
-        try:
-            client_state_of(sender)
-            for _ in graph.ours():
-                pass
-            found[name] = ""
-        except (ConnectorError, ConfigError) as error:
-            found[name] = str(error)
-        finally:
-            graph.close()
-    return found
+def reach_graph(name: str, sender: GraphTable, clock: Callable[[], datetime]) -> None:
+    """Sign in at the Graph of the sender *name*, and list what leads here.
+
+    Raises:
+        ConnectorError: it cannot be asked now, or says no.
+        ConfigError: a secret cannot be used.
+    """
+    graph = Graph(name, sender, clock)
+    try:
+        client_state_of(sender)
+        for _ in graph.ours():
+            pass
+    finally:
+        graph.close()
 
 
 def _written(at: datetime) -> str:

@@ -60,6 +60,15 @@ class Keyring:
             raise Unavailable(f"[events.{self._name}]: a key that was not there a moment ago")
         return keys_for(token, self._keys)
 
+    def read(self, now: datetime) -> None:
+        """Read the keys.
+
+        Raises:
+            ConnectorError: they cannot be read now, or none of them is of use.
+            ConfigError: the file of the keys cannot be read, or the issuer tells of none.
+        """
+        self._keys, self._read_at, self.fault = self._read(), now, None
+
     def _renew(self, now: datetime) -> bool:
         """Read the keys, unless somebody does or just tried; tell whether they are of now."""
         just_tried = _age(self._tried_at, now) < ASKED_EVERY
@@ -69,7 +78,7 @@ class Keyring:
             return False
         try:
             self._tried_at = now
-            self._keys, self._read_at, self.fault = self._read(), now, None
+            self.read(now)
         except (ConnectorError, ConfigError) as error:
             self.fault = (now, str(error))
             return False

@@ -71,14 +71,16 @@ def test_any_source_may_be_named_whatever_it_tells_of(office: GraphOffice) -> No
 
 def test_check_signs_in_and_makes_nothing(office: GraphOffice, graph: FakeGraph) -> None:
     graph.now = lambda: datetime.now(UTC)
-    assert office.town.json("check")["graphs"] == {"entra": {"ok": True, "reason": ""}}
+    assert office.town.json("check")["senders"]["entra"] == {"ok": True, "reason": ""}
     assert set(graph.calls) == {"GET subscriptions"}
     (office.town.folder / "graph-secret").write_text("wrong", encoding="utf-8")
     told = office.town.json("check", code=4)
-    assert (told["ok"], told["graphs"]["entra"]["ok"]) == (False, False)
-    assert "not let in" in told["graphs"]["entra"]["reason"]
+    assert (told["ok"], told["senders"]["entra"]["ok"]) == (False, False)
+    assert "not let in" in told["senders"]["entra"]["reason"]
     office.agree("short")
-    assert "[events.entra]: FAILED: client_state" in office.town.run("check").out
+    out = office.town.run("check").out
+    assert "Senders of events" in out
+    assert "FAILED" in out
 
 
 def test_a_certificate_that_ends_soon_is_told_of(tmp_path: Path, graph: FakeGraph) -> None:
