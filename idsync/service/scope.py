@@ -65,6 +65,13 @@ class Scope:
             memberships_known=people.memberships_known,
         )
 
+    def sees(self, employment: str | None, theirs: People) -> bool:
+        """Return whether an order on *employment* is its own; None: on a whole person, who is.
+
+        *theirs* are the controller's people.
+        """
+        return employment is None or employment in theirs.employments["id"]
+
     def orphans(self, found: pl.DataFrame, people: People) -> pl.DataFrame:
         """Return the rows of *found* that are in its targets, silent about others' people."""
         own = pl.col("person_id").is_in(self.people(people).persons["id"].implode())
