@@ -49,7 +49,7 @@ def command(
         desired = desire_of(checked, alone, orders_of(state, alone), now)
         orders = [order for order in state.orders.revocations() if order.person_id == found]
         if scope is not None:
-            orders = [order for order in orders if scope.sees(order.employment, alone)]
+            orders = scope.orders(orders, alone)
         ended = {order.employment: order.id for order in orders if order.employment is not None}
         told = explain(
             found, desired, now=now, target=target, grant=grant, ended=ended, everybody=alone

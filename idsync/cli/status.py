@@ -129,12 +129,7 @@ def _told(whole: Config, state: State, controller: str | None) -> dict[str, Any]
     if controller is not None:
         scope = scope_of(whole, controller)
         people = scope.people(stored_people(whole, state))
-        known = set(people.persons["id"])
-        theirs = {
-            order.id
-            for order in state.orders.revocations()
-            if order.person_id in known and scope.sees(order.employment, people)
-        }
+        theirs = {one.id for one in scope.orders(state.orders.revocations(), people)}
         checked = dataclasses.replace(scope.config(whole), sources={})
         runs = [scope.run(row) for row in runs]
         held = [part for part in held if scope.holds(part["scope"])]

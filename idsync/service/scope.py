@@ -7,6 +7,7 @@ and the state may read all of both. docs/privacy.md says what is a lock.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ import polars as pl
 from idsync.config import Config
 from idsync.errors import ConfigError
 from idsync.mapping.correlate import People
+from idsync.store import Revocation
 
 STRANGER = "somebody whom this controller does not employ"
 
@@ -65,12 +67,15 @@ class Scope:
             memberships_known=people.memberships_known,
         )
 
-    def sees(self, employment: str | None, theirs: People) -> bool:
-        """Return whether an order on *employment* is its own; None: on a whole person, who is.
+    def orders(self, standing: Iterable[Revocation], theirs: People) -> list[Revocation]:
+        """Return the orders on its own people (*theirs*): on all of one, or on an employment here.
 
-        *theirs* are the controller's people.
+        Who works for two boards has an order of each, and neither learns of the other's.
         """
-        return employment is None or employment in theirs.employments["id"]
+        people, employments = set(theirs.persons["id"]), {None, *theirs.employments["id"]}
+        return [
+            one for one in standing if one.person_id in people and one.employment in employments
+        ]
 
     def orphans(self, found: pl.DataFrame, people: People) -> pl.DataFrame:
         """Return the rows of *found* that are in its targets, silent about others' people."""

@@ -51,7 +51,7 @@ kinds = ["person.ended", "employment.ended", "employment.ending", "employment.re
 controller = "skolan"
 source = "hr"
 keys = [{ file = "FOLDER/new" }]
-kinds = ["person.ended"]
+kinds = ["person.ended", "employment.ended"]
 """
 
 
