@@ -68,6 +68,15 @@ def _not_looked_at_before_sending() -> Planted:
     return {(Orders, "is_revoked"): lambda *_, **__: False}
 
 
+def _an_ended_employment_counts() -> Planted:
+    real = planning.desire_of
+
+    def desire_of(config: Any, people: Any, orders: Any, now: datetime) -> Any:
+        return real(config, people, dataclasses.replace(orders, ended=orders.ended.clear()), now)
+
+    return {(looking, "desire_of"): desire_of}
+
+
 # ── 2: nothing on missing data ──────────────────────────────────────────────────────────
 
 
@@ -307,6 +316,9 @@ BUGS: dict[str, Bug] = {
             "training": 1.0,
             "second_job": 1.0,
         },
+    ),
+    "an ended employment counts": Bug(
+        1, _an_ended_employment_counts, {"second_job": 1.0, "order_end": 1.0, "lift_end": 0.0}
     ),
     "half an answer is enough": Bug(2, _half_an_answer_is_enough, UNSURE),
     "unknown counts as true": Bug(2, _unknown_counts_as_true, {"open_kind": 0.6}),
