@@ -89,10 +89,10 @@ def _close_new(
 
     *people* is everybody as last accepted, where the caller has it.
     """
-    untried: dict[str, list[str]] = {}
+    untried: dict[str, dict[str, None]] = {}  # by person the targets, each once
     for one in state.closings.unconfirmed(config.targets):
         if not one.outcome:
-            untried.setdefault(one.order.person_id, []).append(one.target)
+            untried.setdefault(one.order.person_id, {})[one.target] = None
     if not untried:
         return {}
     everybody = stored_people(config, state) if people is None else people
@@ -103,7 +103,7 @@ def _close_new(
         def close(person: str) -> list[Closed]:
             alone = only(everybody, person)
             return close_everywhere(
-                config, state, alone, untried[person], person, begun.result, clock
+                config, state, alone, list(untried[person]), person, begun.result, clock
             )
 
         with workers(min(SIDE_BY_SIDE, len(untried))) as pool:

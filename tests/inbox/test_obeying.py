@@ -348,6 +348,21 @@ def test_an_end_of_an_employment_older_than_its_restoration_needs_hr(office: Off
     assert office.ended() == ["hr:e1"]
 
 
+@pytest.mark.case("W8")
+def test_all_employments_of_a_controller_end_by_one_message_and_one_write(office: Office) -> None:
+    office.jobs[1] = [
+        office.row(1, "e1"), office.row(1, "y1", "Skola / Syd"),
+        office.row(1, "x1", "Stadskontoret"),
+    ]  # fmt: skip
+    office.write_hr()
+    office.sync()
+    office.tell("p1", to="skolan")
+    [closed] = office.work().closed.values()
+    assert sorted(one.target for one in closed) == ["skola", "stadshuset"]
+    assert (office.ended(), office.opens(1)) == (["hr:e1", "hr:y1"], ["ENTRE"])
+    assert office.state.closings.unconfirmed(office.config.targets) == []
+
+
 # ── dates ───────────────────────────────────────────────────────────────────────────────
 
 

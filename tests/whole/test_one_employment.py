@@ -177,7 +177,7 @@ def test_an_order_on_the_person_and_one_on_an_employment_stand_side_by_side(feed
     assert feeds.night()["writes"] == 0
 
 
-@pytest.mark.case("B1")
+@pytest.mark.case("P10")
 def test_no_limit_holds_the_orders_and_they_open_none_for_other_losses(feeds: Feeds) -> None:
     """Five people may lose something in a run."""
     with feeds.state() as state:
