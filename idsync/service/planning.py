@@ -148,14 +148,14 @@ def desire_of(config: Config, people: People, orders: Orders, now: datetime) -> 
     return dataclasses.replace(desired, elsewhere=elsewhere)
 
 
-def orders_of(state: State, people: People) -> Orders:
-    """Return whose access is decided outside the rules."""
+def orders_of(state: State, people: People, *, seen: bool = True) -> Orders:
+    """Return whose access is decided outside the rules; without *seen* as if none were done yet."""
     standing = state.orders.revocations()
     whole = [order for order in standing if order.employment is None]
     parts = [order for order in standing if order.employment is not None]
     told = {order.id: f"an employment was ended by order {order.id}" for order in parts}
     ended = [(order.person_id, order.employment, told[order.id]) for order in parts]
-    sure = state.closings.sure() if parts else ()
+    sure = state.closings.sure() if parts and seen else ()
     done = [(told[order], target) for order, target in sure if order in told]
     return Orders(
         revoked=pl.DataFrame(

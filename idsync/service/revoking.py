@@ -116,12 +116,9 @@ def close_everywhere(
 
 def orders_on(state: State, people: People, person_id: str) -> Orders:
     """Return the orders that stand on one person, as if none were seen to be done yet."""
-    orders = standing_orders(state, people)
+    orders = standing_orders(state, people, seen=False)
     mine = pl.col("person_id") == person_id
-    return replace(
-        orders, revoked=orders.revoked.filter(mine), ended=orders.ended.filter(mine),
-        done=orders.done.clear(),
-    )  # fmt: skip
+    return replace(orders, revoked=orders.revoked.filter(mine), ended=orders.ended.filter(mine))
 
 
 def only(people: People, person_id: str) -> People:
