@@ -144,4 +144,4 @@ def test_nobody_is_erased_while_an_order_on_an_employment_stands(town: Town) -> 
     town.json(*REVOKE, "--employment", "e1", code=0)
     answer = town.run("erase", "200001", "--reason", "gallring")
     assert answer.code == 2
-    assert "or of an employment, stands" in answer.err
+    assert "stands, or of an employment" in answer.err
