@@ -48,7 +48,7 @@ def make_city_of(people: int, folder: Path) -> pl.DataFrame:
                 state.accept(connection, name, read.fresh)
         for name, frame in people_frames(everybody).items():
             state.frames.save(connection, name, frame)
-    desired = desire_of(config, everybody, NOW)
+    desired = desire_of(config, everybody, orders_of(state, everybody), NOW)
     persons = everybody.persons.with_row_index("person").select("person", key="employee_number")
     return (
         desired.grants.join(desired.rights, on="right")
@@ -89,7 +89,7 @@ def whole_plan(folder: Path) -> Counts:
     with ThreadPoolExecutor(2) as beside:  # as `idsync plan` reads while the rules are applied
         reading = beside.submit(_all_holdings, folder, config)
         remembering = beside.submit(remembered, config, state, config.targets)
-        desired = desire_of(config, people, NOW)
+        desired = desire_of(config, people, orders, NOW)
         holdings, known = reading.result(), remembering.result()
     plans = plan_all(known, desired, holdings, orders, NOW)
     plan = assemble(config, state, {}, plans, {}, NOW)

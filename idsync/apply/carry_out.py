@@ -62,6 +62,7 @@ def carry_out(
     urgent: bool = False,
     limits: Mapping[str, float | None] | None = None,
     close_again: Callable[[str, str], str] = lambda _target, _person: "",
+    planned: int = 0,
 ) -> dict[str, Done]:
     """Carry *work* out and return what became of it, by target.
 
@@ -70,7 +71,8 @@ def carry_out(
     and leaves alone what somebody changed there meanwhile. *limits* are calls a second by
     target, where they are not to be those of its profile. *close_again* (target, person) is
     called at once for somebody who was revoked while something was given to them, and
-    returns why they are not closed there, or "". Work on one target goes out in the order
+    returns why they are not closed there, or ""; *planned* is the newest order that the work
+    was planned by. Work on one target goes out in the order
     given, over as many connections as the target allows, one change a cardholder. Targets
     do not wait for each other.
     """
@@ -83,7 +85,9 @@ def carry_out(
         lines: dict[Future[Done], _Line] = {}
         for name, queue in queues.items():
             limit = (limits or {}).get(name)
-            line = _Line(run, name, connect, state, clock, progress, urgent, limit, close_again)
+            line = _Line(
+                run, name, connect, state, clock, progress, urgent, limit, close_again, planned
+            )  # fmt: skip
             lines[pool.submit(line.work_off, queue)] = line
         return {line.name: _ended(line, ended) for ended, line in lines.items()}
 
@@ -123,6 +127,7 @@ class _Line:
         urgent: bool,
         limit: float | None,
         close_again: Callable[[str, str], str],
+        planned: int,
     ) -> None:
         self.run = run
         self.urgent = urgent
@@ -133,6 +138,7 @@ class _Line:
         self.clock = clock
         self.progress = progress
         self.close_again = close_again
+        self.planned = planned
         self.budget = None if urgent else Budget()
         self.counting = threading.Lock()
         self.own = threading.local()
@@ -228,8 +234,9 @@ class _Line:
         return "not sent: revoked in the meantime" if self._revoked(work) else ""
 
     def _revoked(self, work: Work) -> bool:
-        """Whether *work* gives something to somebody who is revoked by now."""
-        return gives(work.items) and self.state.orders.is_revoked(work.person_id)
+        """Whether *work* gives something to somebody who is revoked by now, whole or in part."""
+        orders = self.state.orders
+        return gives(work.items) and orders.is_revoked(work.person_id, planned=self.planned)
 
     def _close(self, person_id: str) -> None:
         """Let an order have the last word that came while something was given: at once.

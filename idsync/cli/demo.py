@@ -142,13 +142,14 @@ class _Story:
     def _explain(self, revoked: str) -> list[str]:
         from idsync.mapping.explain import explain
         from idsync.service.applying import clock
-        from idsync.service.planning import desire_of, stored_people
+        from idsync.service.planning import desire_of, orders_of, stored_people
         from idsync.service.revoking import only
 
         person = self._somebody(1)
         people = only(stored_people(self.config, self.state), person)
         now = clock()
-        told = explain(person, desire_of(self.config, people, now), now=now)
+        orders = orders_of(self.state, people)
+        told = explain(person, desire_of(self.config, people, orders, now), now=now)
         if not self.as_json:
             for sentence in told.sentences:
                 say(sentence)

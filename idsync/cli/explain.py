@@ -33,7 +33,7 @@ def command(
     from idsync.mapping.explain import explain
     from idsync.service.applying import clock
     from idsync.service.finding import find_person, require_target
-    from idsync.service.planning import desire_of, stored_people
+    from idsync.service.planning import desire_of, orders_of, stored_people
     from idsync.service.revoking import only
     from idsync.service.scope import scope_of
 
@@ -45,9 +45,15 @@ def command(
         require_target(checked, target)
         found = find_person(person, everybody, state, only_these=scope is not None)
         now = clock()
-        desired = desire_of(checked, only(everybody, found), now)
-        told = explain(found, desired, now=now, target=target, grant=grant)
+        alone = only(everybody, found)
+        desired = desire_of(checked, alone, orders_of(state, alone), now)
         orders = [order for order in state.orders.revocations() if order.person_id == found]
+        if scope is not None:
+            orders = scope.orders(orders, alone)
+        ended = {order.employment: order.id for order in orders if order.employment is not None}
+        told = explain(
+            found, desired, now=now, target=target, grant=grant, ended=ended, everybody=alone
+        )
         if as_json:
             print_json(
                 {"format": "idsync.explanation/1", "person": found,
@@ -55,6 +61,8 @@ def command(
             )  # fmt: skip
             return 0
         for order in orders:
+            if order.employment is not None:
+                continue  # told where the employments are
             say(f"Revoked by order {order.id}: opens nothing, whatever the rules give.")
         for sentence in told.sentences:
             say(sentence)

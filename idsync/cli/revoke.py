@@ -29,11 +29,16 @@ if TYPE_CHECKING:
     "--file", "listed", type=click.Path(path_type=Path, dir_okay=False), default=None,
     help="End the access of everybody in this CSV file: one person a line.",
 )  # fmt: skip
+@click.option(
+    "--employment", metavar="KEY", default=None,
+    help="End this one employment alone: its key in the source, as explain shows it.",
+)  # fmt: skip
 @reason_options
 @options
 def command(
     person: str | None,
     listed: Path | None,
+    employment: str | None,
     reason: str,
     by: str | None,
     config: Path,
@@ -45,26 +50,36 @@ def command(
     before anything is sent: a later sync does not give access back. Exit code 1 tells that
     some system has not confirmed; run it again, it may be run as often as you like.
 
+    With --employment what that one alone gives goes, and what others give stays.
+
     With --file all orders are durable before the first is carried out. A line that names
-    nobody, or several people, is told by its number, and holds nobody else up.
+    nobody, or several people, is told by its number, and holds nobody else up. A column
+    "employment" names the one that ends; where it is empty, everything does.
     """
     if (person is None) == (listed is None):
         raise click.UsageError("name one PERSON, or a list with --file")
+    if listed is not None and employment is not None:
+        raise click.UsageError('a list names employments in a column "employment"')
     with ending_when_asked(), opened(config, doubtful=True) as (checked, state), state.urgent():
         if listed is not None:
             return _everybody(checked, state, listed, reason, operator(by), as_json)
-        return _one(checked, state, person or "", reason, operator(by), as_json)
+        return _one(checked, state, person or "", employment, reason, operator(by), as_json)
 
 
-def _one(config: Config, state: State, person: str, reason: str, by: str, as_json: bool) -> int:
+def _one(
+    config: Config, state: State, person: str, employment: str | None, reason: str, by: str,
+    as_json: bool,
+) -> int:  # fmt: skip
     from idsync.cli.showing import show_closed
     from idsync.service.applying import clock
-    from idsync.service.finding import find_person
+    from idsync.service.finding import find_employment, find_person
     from idsync.service.planning import stored_people
     from idsync.service.revoking import close_person
 
-    found = find_person(person, stored_people(config, state), state)
-    order = state.orders.revoke(found, reason, by, clock())
+    people = stored_people(config, state)
+    found = find_person(person, people, state)
+    one = None if employment is None else find_employment(employment, found, people, state)
+    order = state.orders.revoke(found, reason, by, clock(), employment=one)
     run = state.begin_run("revoke", clock())
     closed = close_person(config, state, found, run, clock)
     sure = all(one.outcome in ("confirmed", "nothing") for one in closed)
@@ -74,6 +89,7 @@ def _one(config: Config, state: State, person: str, reason: str, by: str, as_jso
         print_json(
             {
                 "format": "idsync.revocation/1", "order": order.id, "person": found,
+                "employment": order.employment,
                 "accepted": order.ordered_at, "confirmed": sure,
                 "targets": [_told(one, times.get(one.target)) for one in closed],
             }
@@ -107,15 +123,16 @@ def _everybody(
     rows = list(listed(file))
     orders, nobody = order_all(state, stored_people(config, state), rows, reason, by, clock())
     pursue(config, state, clock)
-    open_: dict[str, dict[str, str]] = {one.person_id: {} for one in orders.values()}
+    open_: dict[int, dict[str, str]] = {one.id: {} for one in orders.values()}
     for one in state.closings.unconfirmed(config.targets):
-        if one.order.person_id in open_:
+        if one.order.id in open_:
             told = " ".join(part for part in (one.outcome or "not tried", one.reason) if part)
-            open_[one.order.person_id][one.target] = told
+            open_[one.order.id][one.target] = told
     people = [
         {
-            "line": line, "person": one.person_id, "order": one.id, "accepted": one.ordered_at,
-            "confirmed": not open_[one.person_id], "open": open_[one.person_id],
+            "line": line, "person": one.person_id, "employment": one.employment,
+            "order": one.id, "accepted": one.ordered_at, "confirmed": not open_[one.id],
+            "open": open_[one.id],
         }
         for line, one in orders.items()
     ]  # fmt: skip

@@ -175,17 +175,23 @@ def show_run(document: dict[str, Any]) -> None:
     say(f"{words[document['outcome']]} {writes} write{'' if writes == 1 else 's'}.")
 
 
+def whom(person: str, employment: str | None) -> str:
+    """In words, on whom an order is."""
+    return f"Person {person[:8]}" + (f", {employment}" if employment is not None else "")
+
+
 def show_closed(
     order: Revocation, closed: list[Closed], times: Mapping[str, Progress], zone: ZoneInfo
 ) -> None:
     """Show what each target shows of somebody whose access was ended, and when that was."""
     since = local_time(order.ordered_at, zone)
-    say(
-        f"Order {order.id} stands since {since}: Person {order.person_id[:8]} opens nothing from "
-        "now on."
-    )
+    person, part = f"Person {order.person_id[:8]}", order.employment
+    ends = f"{person} opens nothing from now on."
+    if part is not None:
+        ends = f"employment {part} of {person} gives nothing from now on, what others give stays."
+    say(f"Order {order.id} stands since {since}: {ends}")
     words = {
-        "confirmed": "closed, seen there",
+        "confirmed": "closed, seen there" if part is None else "gone, seen there",
         "submitted": "asked; it answers later",
         "nothing": "has nothing of theirs",
     }
@@ -216,7 +222,7 @@ def show_progress(rows: Sequence[Mapping[str, Any]], zone: ZoneInfo) -> None:
     """Show when orders were accepted, sent and confirmed, target by target."""
     shown = [
         [
-            row["order"], f"Person {row['person'][:8]}", row["target"],
+            row["order"], whom(row["person"], row["employment"]), row["target"],
             *(local_time(row[name], zone) if row[name] else ""
               for name in ("accepted_at", "sent_at", "confirmed_at")),
         ]

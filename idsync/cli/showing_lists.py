@@ -6,17 +6,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from idsync.cli.console import print_table, say
+from idsync.cli.showing import whom
 
 
 def show_revoked(
     people: Sequence[Mapping[str, Any]], unknown: Sequence[Mapping[str, Any]], targets: int
 ) -> None:
     """Show who opens nothing any more, who may yet open what, and which lines are of nobody."""
-    say(f"{len(people)} orders stand: these people are given nothing until `idsync restore`.")
+    parts = sum(one["employment"] is not None for one in people)
+    of = f", {parts} of them on one employment alone" if parts else ""
+    say(
+        f"{len(people)} orders stand{of}: these people are given nothing"
+        f"{' by what was ended' if parts else ''} until `idsync restore`."
+    )
     shut = sum(one["confirmed"] for one in people)
     say(f"Closed in all of {targets} systems, seen there: {shut} of {len(people)}.")
     rows = [
-        [str(one["line"]), one["person"][:8], target, told]
+        [str(one["line"]), whom(one["person"], one["employment"]), target, told]
         for one in people
         for target, told in one["open"].items()
     ]

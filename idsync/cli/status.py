@@ -21,7 +21,7 @@ from idsync.cli.console import (
     say,
     vars_of,
 )
-from idsync.cli.showing import aged, limit_words, show_progress, waits_since
+from idsync.cli.showing import aged, limit_words, show_progress, waits_since, whom
 
 if TYPE_CHECKING:
     from idsync.config import Config
@@ -128,16 +128,17 @@ def _told(whole: Config, state: State, controller: str | None) -> dict[str, Any]
     events = [vars_of(one) for one in state.inbox.alarms(now)]
     if controller is not None:
         scope = scope_of(whole, controller)
-        theirs = set(scope.people(stored_people(whole, state)).persons["id"])
+        people = scope.people(stored_people(whole, state))
+        theirs = {one.id for one in scope.orders(state.orders.revocations(), people)}
         checked = dataclasses.replace(scope.config(whole), sources={})
         runs = [scope.run(row) for row in runs]
         held = [part for part in held if scope.holds(part["scope"])]
         room = [one for one in room if scope.holds(one["scope"])]
-        orders = [order for order in orders if order["person_id"] in theirs]
+        orders = [order for order in orders if order["id"] in theirs]
         unsettled = [one for one in unsettled if one.target in scope.targets]
         waits = [one for one in waits if one["target"] in scope.targets]
-        open_ = [one for one in open_ if one["order"]["person_id"] in theirs]
-        progress = [one for one in progress if one["person"] in theirs]
+        open_ = [one for one in open_ if one["order"]["id"] in theirs]
+        progress = [one for one in progress if one["order"] in theirs]
         circuits = [one for one in circuits if one["target"] in scope.targets]
         senders = whole.events.senders
         own = {name for name, sender in senders.items() if sender.controller == controller}
@@ -171,7 +172,8 @@ def _progress(config: Config, state: State) -> list[dict[str, Any]]:
         for name in config.targets:
             one = known.get((order.id, name))
             rows.append({
-                "order": order.id, "person": order.person_id, "target": name,
+                "order": order.id, "person": order.person_id, "employment": order.employment,
+                "target": name,
                 "outcome": one.outcome if one else "", "told_at": order.told_at,
                 "accepted_at": order.ordered_at, "sent_at": one.sent_at if one else None,
                 "confirmed_at": one.confirmed_at if one else None,
@@ -251,8 +253,8 @@ def _show_exposure(
         if one["sent_at"]:
             seen = f"sent {local_time(one['sent_at'], zone)}, {seen}"
         say(
-            f"NOT CONFIRMED: {one['target']}: Person {order['person_id'][:8]}, order "
-            f"{order['id']} of {since}: {seen}"
+            f"NOT CONFIRMED: {one['target']}: {whom(order['person_id'], order['employment'])}, "
+            f"order {order['id']} of {since}: {seen}"
         )
     if len(unconfirmed) > SHOWN:
         say(f"… and {len(unconfirmed) - SHOWN} more: --json shows all.")

@@ -6,14 +6,16 @@ found by the very expressions that made them: an explanation cannot disagree wit
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
 
 from idsync.mapping.catalogue import Right, Rule
+from idsync.mapping.correlate import People
 from idsync.mapping.days import first_day, instant, last_day, span
 from idsync.mapping.matching import employment_facts
 from idsync.mapping.protection import PLACES, is_protected
@@ -29,7 +31,8 @@ class Explanation:
     """Why and why not.
 
     rights: target, kind, ref, given (None: nobody can say), valid_from, valid_to, reasons,
-    why_not. employments: id, title, unit, state (current, ended, future) and dates.
+    why_not. employments: id, title, unit, state (current, ended, future; revoked: an order has
+    ended it) and dates.
     trainings: course_id, completed_at, valid_to, result. All instants are UTC.
     """
 
@@ -46,8 +49,13 @@ def explain(
     now: datetime,
     target: str | None = None,
     grant: str | None = None,
+    ended: Mapping[str, int] = MappingProxyType({}),
+    everybody: People | None = None,
 ) -> Explanation:
     """Return why *person_id* has what the rules give at *now*, and why not the rest.
+
+    *ended* names the order that has ended an employment, by its id; *everybody* is whoever
+    *desired* was made of, with those employments.
 
     *target* and *grant* (the target's own name of a right) narrow it down; what is not
     given is then told right by right, and otherwise rule by rule.
@@ -55,8 +63,10 @@ def explain(
     case = _case(person_id, desired, now)
     if case.people.persons.is_empty():
         doubts = _doubts(person_id, desired)
-        unknown = ("No source knows this person.",)
-        return Explanation(sentences=doubts or unknown, rights=[], employments=[], trainings=[])
+        unknown = doubts or ("No source knows this person.",)
+        told = (*unknown, *_ended_sentences(None, ended))
+        return Explanation(sentences=told, rights=[], employments=[], trainings=[])
+    past = _case(person_id, replace(desired, people=_ended_of(ended, everybody, desired)), now)
     scope = [
         (number, right)
         for number, right in enumerate(desired.catalogue.rights)
@@ -68,13 +78,14 @@ def explain(
         sentences=(
             *_doubts(person_id, desired),
             *_employment_sentences(case),
+            *_ended_sentences(past, ended),
             *_given_sentences(rights, case),
             *_unsure_sentences(rights),
             *(_missing_by_right(rights) if asked else _missing_by_rule(case, rights)),
             *_outside(scope, target, grant),
         ),
         rights=rights,
-        employments=_employments(case),
+        employments=[*_employments(case), *_ended_employments(past)],
         trainings=case.people.trainings.drop("person_id").to_dicts(),
     )
 
@@ -95,6 +106,13 @@ def _case(person_id: str, desired: Desired, now: datetime) -> Case:
         people=own, facts=facts, catalogue=desired.catalogue, now=now, zone=desired.zone,
         hidden=own.persons.select(is_protected().any()).item(),
     )  # fmt: skip
+
+
+def _ended_of(ended: Mapping[str, int], everybody: People | None, desired: Desired) -> People:
+    """Return the people with nothing but the employments that an order has ended."""
+    people = desired.people if everybody is None else everybody
+    gone = people.employments.filter(pl.col("id").is_in(list(ended)))
+    return replace(people, employments=gone)
 
 
 def _doubts(person_id: str, desired: Desired) -> tuple[str, ...]:
@@ -235,8 +253,26 @@ def _employment_sentences(case: Case) -> list[str]:
     for row, one in enumerate(case.facts.iter_rows(named=True)):
         state = _state(one, case.now)
         text = case.named(row).replace("the employment", "Employment", 1)
+        text += f" ({one['id']})" if case.facts.height > 1 else ""  # as `revoke` wants it
         dates = span(one["valid_from"], one["valid_to"], case.zone)
         told.append(f"{text}{f', {dates}' if dates else ''}: {state}.")
+    return told
+
+
+def _ended_employments(past: Case) -> list[dict[str, Any]]:
+    return [one | {"state": "revoked"} for one in _employments(past)]
+
+
+def _ended_sentences(past: Case | None, ended: Mapping[str, int]) -> list[str]:
+    """One sentence for each order, also where no source tells of its employment any longer."""
+    rows = {one: past.named(row) for row, one in enumerate(past.facts["id"])} if past else {}
+    told = []
+    for employment, order in ended.items():
+        named = rows.get(employment, "the employment").replace("the employment", "Employment", 1)
+        told.append(
+            f"{named} ({employment}): ended by order {order}: it gives nothing, whatever the "
+            "sources say of it."
+        )
     return told
 
 

@@ -8,7 +8,7 @@ microseconds, with the ends of the scale for "always" and "never ends".
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from zoneinfo import ZoneInfo
@@ -17,6 +17,7 @@ import polars as pl
 
 from idsync.mapping.catalogue import Catalogue
 from idsync.mapping.correlate import People
+from idsync.mapping.ending import TIED
 from idsync.mapping.matching import employment_facts, matches
 from idsync.mapping.times import ALWAYS, NEVER, by_switch, micro, microseconds, moved, shifted
 from idsync.mapping.training import narrowed, newcomer_until
@@ -32,6 +33,7 @@ class Desired:
         right: the interval in force now, or else the next one to begin.
     kept: person, right: nobody can say; what is held stays, nothing new is given.
     bases: person, employment (row), rule (row), valid_from, valid_to, certain: why.
+    elsewhere: see `tied_elsewhere`; `people` is without employments that an order has ended.
     """
 
     grants: pl.DataFrame
@@ -40,6 +42,7 @@ class Desired:
     people: People
     catalogue: Catalogue
     zone: ZoneInfo
+    elsewhere: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=TIED))
 
     def given_in(self, target: str) -> pl.DataFrame:
         """Return the grants in one target: its rights stand side by side in the catalogue."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
 from idsync.capabilities import Capabilities
+from idsync.mapping.ending import ENDED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,16 +30,25 @@ class Target:
     exempt: tuple[str, ...] = ()
 
 
+DONE = pl.Schema({"because": pl.String(), "target": pl.String()})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Orders:
     """Whose access is decided outside the rules.
 
     revoked: person_id, because: opens nothing, whatever the rules say.
     frozen: person ids that could not be told apart: neither widened nor removed.
+    ended: see ENDED, the employments that give nothing, whatever the sources say of them.
+    done: because, target: where it was seen once that nothing of such an employment is left.
+    newest: the number of the newest order among these; 0: there is none.
     """
 
     revoked: pl.DataFrame
     frozen: pl.Series
+    ended: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=ENDED))
+    done: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=DONE))
+    newest: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

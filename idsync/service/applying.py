@@ -139,7 +139,7 @@ def sync(
             )
         number = state.begin_run("apply" if approved_digest else "sync", now)
         remember(config, state, seen, now)
-        done = _carry_out(config, state, number, seen.plan, tell, step)
+        done = _carry_out(config, state, number, seen, tell, step)
         run = Run(look=seen, done=done, minimised=minimised(config, seen.plan), number=number)
         state.journal.fold(config.targets)
         retain(config, state, tell())
@@ -173,13 +173,15 @@ def _carry_out(
     config: Config,
     state: State,
     number: int,
-    plan: Plan,
+    seen: Look,
     tell: Callable[[], datetime],
     step: Callable[[int, int], None],
 ) -> dict[str, Done]:
     work = [
         Work(target=target, person_id=person, change=change, items=items)
-        for target, person, change, items in ordered_changes(_due_now(config, state, plan, tell))
+        for target, person, change, items in ordered_changes(
+            _due_now(config, state, seen.plan, tell)
+        )
     ]
     sent = 0
 
@@ -194,7 +196,7 @@ def _carry_out(
 
     return carry_out(
         number, work, lambda name: _connect(config, name), state, tell, progressed,
-        limits=limits_of_calls(config), close_again=close_again,
+        limits=limits_of_calls(config), close_again=close_again, planned=seen.newest_order,
     )  # fmt: skip
 
 

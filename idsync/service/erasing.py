@@ -86,8 +86,9 @@ def why_not(state: State, person_id: str, keys: dict[str, list[str]]) -> str:
         return "something sent about this person is not answered yet: run `idsync sync` first"
     if state.orders.is_revoked(person_id):
         return (
-            "a revocation of this person stands: without it their access could come back. Lift it "
-            "first with `idsync restore`, when no rule gives them anything any longer"
+            "a revocation of this person stands, or of an employment: without it their access "
+            "could come back. Lift it first with `idsync restore`, when no rule gives them "
+            "anything any longer"
         )
     return _holds(state, person_id) or _told_by(state, keys)
 

@@ -52,6 +52,46 @@ def find_person(
     return _only(linked["person_id"].unique().to_list())
 
 
+def find_employment(
+    words: str, person_id: str, people: People, state: State, *, standing: bool = False
+) -> str:
+    """Return the id of the one employment of somebody that is meant by *words*.
+
+    *words* is its key in the source ("e1"), or the source and the key ("hr:e1"), as `idsync
+    explain` shows it. Known are those of *people*, and those that an order has ended already;
+    with *standing* the latter alone.
+
+    Raises:
+        ConfigError: they have none by this key, or one in each of several sources.
+    """
+    import polars as pl
+
+    mine = people.employments.filter(pl.col("person_id") == person_id)
+    theirs: list[str] = mine["id"].to_list()
+    ended = [
+        one.employment
+        for one in state.orders.revocations()
+        if one.person_id == person_id and one.employment is not None
+    ]
+    known = sorted({*ended} if standing else {*theirs, *ended})
+    asked = words.strip()
+    found = [one for one in known if asked in (one, one.partition(":")[2])]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        sources = ", ".join(one.partition(":")[0] for one in found)
+        raise ConfigError(
+            f"this person has an employment by this key in several sources ({sources}): write it "
+            "as SOURCE:KEY"
+        )
+    if standing:
+        raise ConfigError("no order on this employment stands: there is nothing to restore")
+    raise ConfigError(
+        "no employment of this person is known by this key: `idsync explain` lists them; to end "
+        "everything, leave it out"
+    )
+
+
 def _only(found: list[str]) -> str:
     if len(found) == 1:
         return found[0]

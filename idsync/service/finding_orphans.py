@@ -12,7 +12,7 @@ from idsync.mapping.rules import Desired
 from idsync.plan.holdings import Holdings
 from idsync.plan.orphans import find_orphans
 from idsync.service.looking import Look
-from idsync.service.planning import LINKS, desire_of, read_targets, whoever
+from idsync.service.planning import LINKS, desire_of, orders_of, read_targets, whoever
 from idsync.service.reading import Progress, read_sources
 from idsync.store import State
 
@@ -26,7 +26,7 @@ def all_orphans(
     """
     reads = read_sources(config, state, now, progress)
     people = whoever(config, state, reads, now)
-    desired = desire_of(config, people, now)
+    desired = desire_of(config, people, orders_of(state, people), now)
     holdings, failures = read_targets(config, progress)
     unread = {n: r.state.reason for n, r in reads.items() if not r.state.complete}
     parts = [
@@ -58,7 +58,7 @@ def _in_target(
     return find_orphans(
         name,
         held,
-        people=people,
+        people=desired.people,  # an employment that was ended by an order explains nothing
         links=state.frames.load(f"link:{name}", LINKS),
         key=config.targets[name].key,
         ledger=state.journal.ledger(name),

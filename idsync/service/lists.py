@@ -11,32 +11,43 @@ from pathlib import Path
 from idsync.errors import ConfigError, ConnectorError
 from idsync.files import read_file
 from idsync.mapping.correlate import People
-from idsync.service.finding import find_person
+from idsync.service.finding import find_employment, find_person
 from idsync.store import Revocation, State
 
 HEADERS = ("person", "id", "employee_number", "user_name", "mail")
 """Cells of a first line that name a column, and nobody; the first of these that is there counts."""
+EMPLOYMENT = "employment"
+"""The cell of a first line that names the column of employments, where one alone ends."""
 LARGEST_MB = 5
+
+
+@dataclass(frozen=True)
+class Line:
+    """Who is meant by a line, and which employment of theirs; "": everything."""
+
+    number: int
+    person: str
+    employment: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Unknown:
-    """A line that names nobody, or several people, and why."""
+    """A line that names nobody, or several people, or no employment of theirs, and why."""
 
     line: int
     reason: str
 
 
-def listed(file: Path) -> Iterator[tuple[int, str]]:
-    """Yield line number and who is meant for each line of *file*.
+def listed(file: Path) -> Iterator[Line]:
+    """Yield what is meant for each line of *file*.
 
     Cells are parted by commas, semicolons or tabs; empty lines and those that begin with
-    "#" are left out. Without a line of names the first cell counts. No error repeats what
-    stands in the file.
+    "#" are left out. Without a line of names the first cell counts, and names a person.
+    No error repeats what stands in the file.
 
     Raises:
-        ConfigError: it cannot be read, anybody may have written it, it is not UTF-8, or it
-            names nobody.
+        ConfigError: it cannot be read, anybody may have written it, it is not UTF-8, it
+            names nobody, or employments and nobody.
     """
     try:
         text = read_file(file, LARGEST_MB).data.decode("utf-8-sig")
@@ -49,16 +60,26 @@ def listed(file: Path) -> Iterator[tuple[int, str]]:
         for number, cells in _rows(text)
         if any(cells) and not cells[0].startswith("#")
     ]
-    place = 0
+    place, part = 0, -1
     names = [name.lower() for name in rows[0][1]] if rows else []
     known = [name for name in HEADERS if name in names]
     if known:
         place = names.index(known[0])
+        part = names.index(EMPLOYMENT) if EMPLOYMENT in names else -1
         del rows[0]
+    elif EMPLOYMENT in names:
+        raise ConfigError(
+            f"the first line of {file} names a column of employments and none of people: call "
+            f"that one {', '.join(HEADERS[:-1])} or {HEADERS[-1]}"
+        )
     if not rows:
         raise ConfigError(f"{file} names nobody: write one person a line")
     for number, cells in rows:
-        yield number, cells[place] if place < len(cells) else ""
+        yield Line(number, _cell(cells, place), _cell(cells, part))
+
+
+def _cell(cells: Sequence[str], place: int) -> str:
+    return cells[place] if 0 <= place < len(cells) else ""
 
 
 def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
@@ -73,19 +94,26 @@ def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def order_all(
-    state: State, people: People, rows: Sequence[tuple[int, str]], reason: str, by: str,
+    state: State, people: People, rows: Sequence[Line], reason: str, by: str,
     now: datetime,
 ) -> tuple[dict[int, Revocation], list[Unknown]]:  # fmt: skip
     """Write down an order for everybody in *rows*: by line, and the lines of nobody.
 
-    Whoever stands there twice counts once. Nothing is carried out yet.
+    Whoever stands there twice with the same employment counts once. Nothing is carried out yet.
     """
-    found: dict[str, int] = {}
+    found: dict[tuple[str, str | None], int] = {}
     unknown: list[Unknown] = []
-    for line, words in rows:
+    for row in rows:
         try:
-            found.setdefault(find_person(words, people, state, stdin=False), line)
+            person = find_person(row.person, people, state, stdin=False)
+            part = (
+                find_employment(row.employment, person, people, state) if row.employment else None
+            )
+            found.setdefault((person, part), row.number)
         except ConfigError as error:
-            unknown.append(Unknown(line=line, reason=str(error)))
-    orders = {line: state.orders.revoke(one, reason, by, now) for one, line in found.items()}
+            unknown.append(Unknown(line=row.number, reason=str(error)))
+    orders = {
+        line: state.orders.revoke(person, reason, by, now, employment=part)
+        for (person, part), line in found.items()
+    }
     return orders, unknown

@@ -60,6 +60,7 @@ class Look:
     reads: Mapping[str, SourceRead]
     holdings: Mapping[str, Holdings]
     due: Mapping[str, pl.DataFrame]
+    newest_order: int  # see Orders.newest: what came after it is not in the plan
     released: Released | None = None
 
 
@@ -91,7 +92,7 @@ def look(
         reading = beside.submit(read_targets, config, progress)
         remembering = beside.submit(remembered, config, state, config.targets)
         progress("applying the rules")
-        desired = desire_of(config, people, now)
+        desired = desire_of(config, people, orders, now)
         holdings, failures = reading.result()
         known = remembering.result()
     progress("comparing")
@@ -103,7 +104,7 @@ def look(
     plan = assemble(config, state, reads, plans, failures, now, holdings=holdings)
     return Look(
         plan=plan, people=people, desired=desired, reads=reads, holdings=holdings,
-        due={one.target.name: one.due for one in plans},
+        due={one.target.name: one.due for one in plans}, newest_order=orders.newest,
         released=_released(config, state, away, let_go(plans, plan), now) if away else None,
     )  # fmt: skip
 
@@ -157,7 +158,7 @@ def _plans_without(
         few[name] = dataclasses.replace(
             known[name], ledger=known[name].ledger.filter(here), links=links.filter(mine | here)
         )
-    return plan_all(few, desire_of(config, people, now), small, orders, now)
+    return plan_all(few, desire_of(config, people, orders, now), small, orders, now)
 
 
 def _correlated(

@@ -8,7 +8,7 @@ fresh read. What is left open is looked at again a minute later.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -19,10 +19,10 @@ from idsync.config import WHOLE_CITY, Config, connect_target
 from idsync.errors import IdsyncError
 from idsync.mapping.correlate import People
 from idsync.model import IdentityLink, schema
+from idsync.service.jobs import Jobs, goes_on, grouped
 from idsync.service.planning import LINKS, stored_people
 from idsync.service.reading import read_sources
 from idsync.service.revoking import Closed, close_everywhere
-from idsync.service.scope import scope_of
 from idsync.store import Event, Settled, State
 from idsync.together import workers
 
@@ -97,10 +97,10 @@ def _close_new(
 
     *people* is everybody as last accepted, where the caller has it.
     """
-    untried: dict[str, list[str]] = {}
+    untried: dict[str, dict[str, None]] = {}  # by person the targets, each once
     for one in state.closings.unconfirmed(config.targets):
         if not one.outcome:
-            untried.setdefault(one.order.person_id, []).append(one.target)
+            untried.setdefault(one.order.person_id, {})[one.target] = None
     if not untried:
         return {}
     everybody = stored_people(config, state) if people is None else people
@@ -110,7 +110,7 @@ def _close_new(
 
         def close(person: str) -> list[Closed]:
             return close_everywhere(
-                config, state, everybody, untried[person], person, begun.result, clock
+                config, state, everybody, list(untried[person]), person, begun.result, clock
             )
 
         with workers(min(SIDE_BY_SIDE, len(untried))) as pool:
@@ -156,11 +156,12 @@ class Weighing:
             employments=employments[_where(employments["person_id"], theirs)],
         )  # fmt: skip
         self._lifted = state.orders.lifted(theirs)
-        self._shut = {one.person_id for one in state.orders.revocations(theirs)}
+        standing = state.orders.revocations(theirs)
+        self._shut = {one.person_id for one in standing if one.employment is None}
+        self._jobs = Jobs(config, self._named, standing, self._now)
         self._left: dict[str, int] = {}
-        self._theirs: dict[str, Mapping[str, set[str]]] = {}
         self._hr: dict[str, Mapping[str, set[str]] | None] = {}
-        self._keys = _grouped(self._links, ["system", "person_id"], "value")
+        self._keys = grouped(self._links, ["system", "person_id"], "value")
         self._owner = {(row[0], row[1]): row[2] for row in self._links.select(
             "system", "value", "person_id").iter_rows()}  # fmt: skip
         self._known_by: dict[str, Mapping[str, set[str]]] = {}
@@ -175,87 +176,117 @@ class Weighing:
         person = self._person(one)
         if person is None:
             return Settled(event=one, state="parked", reason="nobody is known by this key")
-        theirs = self._live_of(sender.controller)
-        if person not in theirs and sender.controller != WHOLE_CITY:
+        whole = sender.controller == WHOLE_CITY
+        if not whole and not self._jobs.employs(sender.controller, person):
             return Settled(
                 event=one, state="refused", reason="not a person of its controller",
                 alarm="a person of another controller",
             )  # fmt: skip
-        return self._of(one, person, theirs.get(person, set()), ask=ask)
+        return self._of(one, person, sender.controller, ask=ask)
 
-    def _of(self, one: Event, person: str, live: set[str], *, ask: bool) -> Settled | None:
-        """What becomes of what is said of *person*, who has *live* with the sender's controller."""
+    def _of(self, one: Event, person: str, controller: str, *, ask: bool) -> Settled | None:
+        """What becomes of what a sender of *controller* says of *person*."""
         if one.ends is not None and one.ends > self._now:
             return _reread(one, person, "a date to come: HR is read again, and tells it")
         if person in self._shut:
-            return Settled(
-                event=one, state="done", reason="an order stands already", person_id=person
-            )
-        found = self._ended(one, person, live, ask=ask)
-        if found is not None and found.order:
+            return _done(one, person, "an order stands already")
+        found = self._ended(one, person, controller, ask=ask)
+        if found is not None and found.employments:
+            self._jobs.end(person, found.employments)
+        elif found is not None and found.order:
             self._shut.add(person)
         return found
 
-    def _ended(self, one: Event, person: str, live: set[str], *, ask: bool) -> Settled | None:
+    def _ended(self, one: Event, person: str, controller: str, *, ask: bool) -> Settled | None:
         """What becomes of an end of now."""
-        all_live = self._live_of(WHOLE_CITY).get(person, set())
-        if one.kind == "person.ended":
-            meant = live
-        elif one.employment is not None:
+        own, all_live = self._jobs.live(person, controller), self._jobs.live(person)
+        if own != all_live and not own and one.employment is None:
+            return _reread(one, person, "nothing of its controller's goes on")
+        meant = own
+        if one.kind != "person.ended" and one.employment is not None:
             meant = {f"{self._source(one)}:{one.employment}"}
-        else:
-            meant = all_live if len(all_live) <= 1 else set()
-        if not all_live - meant:
-            return self._obeyed(one, person, ask=ask)
-        return self._narrowed(one, person, meant, all_live, ask=ask)
+            if unfit := self._unfit(one, person, meant, controller):
+                return unfit
+        elif one.kind != "person.ended" and len(own) > 1:
+            return self._narrowed(one, person, own, ask=ask)
+        return self._obeyed(one, person, ask=ask, only=meant if all_live - meant else frozenset())
 
-    def _obeyed(self, one: Event, person: str, *, ask: bool, why: str = "") -> Settled | None:
-        """End the person's access: at once, or where HR says so too."""
+    def _unfit(self, one: Event, person: str, meant: set[str], controller: str) -> Settled | None:
+        """Why the named employment is not ended by this; None: it is."""
+        if meant <= self._jobs.over(person):
+            return _done(one, person, "an order stands already")
+        known = self._jobs.known(person)
+        if not meant <= known and self._jobs.live(person):
+            return Settled(
+                event=one, state="parked", person_id=person,
+                reason="they have no employment by this key",
+            )  # fmt: skip
+        if meant & known - self._jobs.known(person, controller):
+            return Settled(
+                event=one, state="refused", reason="not an employment of its controller",
+                person_id=person, alarm="an employment of another controller",
+            )  # fmt: skip
+        return None
+
+    def _obeyed(
+        self, one: Event, person: str, *, ask: bool, why: str = "", only: Set[str] = frozenset()
+    ) -> Settled | None:
+        """End the person's access, or the employments *only*: at once, or where HR says so too."""
         lifted = self._lifted.get(person)
         older = bool(lifted and one.occurred_at and one.occurred_at.isoformat() < lifted)
         if not older and self._may_at_once(one.issuer):
             self._left[one.issuer] -= 1
-            return _order(one, person, why or "on the sender's word", at_once=True)
+            return _order(one, person, why or "on the sender's word", only, at_once=True)
         if not ask:
             return None
         hr = self._in_hr(self._source(one))
-        if hr is not None and not self._still(hr, one, person):
-            return _order(one, person, "HR says so too")
+        if hr is not None and self._confirms(hr, one, person, only):
+            return _order(one, person, "HR says so too", only)
         told = "older than what was decided since" if older else "too many at once"
         return Settled(
             event=one, state="doubtful", reason=f"{told}, and HR does not confirm it",
             person_id=person,
         )  # fmt: skip
 
-    def _narrowed(
-        self, one: Event, person: str, meant: set[str], live: set[str], *, ask: bool
-    ) -> Settled | None:
-        """What becomes of an end where other employments go on, or where it is not said which."""
+    def _confirms(
+        self, hr: Mapping[str, set[str]], one: Event, person: str, only: Set[str]
+    ) -> bool:
+        """Whether HR shows that it is over: all of it, or the employments *only*."""
+        source = self._source(one)
+        still = {f"{source}:{key}" for key in self._still(hr, one, person)}
+        # of another source's employments this one says nothing
+        others = {part for part in only if not part.startswith(f"{source}:")}
+        return not (still & only or others) if only else not still
+
+    def _narrowed(self, one: Event, person: str, own: set[str], *, ask: bool) -> Settled | None:
+        """What becomes of an end of which it is not said which of several employments it is.
+
+        *own* are those that the sender's controller may end.
+        """
         if not ask:
             return None
+        others = self._jobs.live(person) - own
+        only = own if others else frozenset[str]()
         source = self._source(one)
         hr = self._in_hr(source)
-        if hr is None and meant:
-            return _doubt(one, person, "HR does not answer, and other employments go on")
         if hr is None:
-            return self._suspended(one, person, "HR does not answer")
-        elsewhere = {job for job in live if not job.startswith(f"{source}:")}
+            return self._suspended(one, person, "HR does not answer", only)
+        elsewhere = {job for job in own if not job.startswith(f"{source}:")}
         still = {f"{source}:{key}" for key in self._still(hr, one, person)} | elsewhere
+        still -= others | self._jobs.over(person)
         if not still:
-            found: Settled | None = _order(one, person, "HR says so too")
-        elif (meant and not meant & still) or (not meant and live - still):
-            found = _reread(one, person, "other employments go on, and keep what they give")
-        elif meant:
-            found = _doubt(one, person, "HR shows as going on what is said to have ended")
-        else:
-            found = self._suspended(one, person, "HR shows every employment as going on")
-        return found
+            return _order(one, person, "HR says so too", only)
+        if own - still:
+            return _reread(one, person, "other employments go on, and keep what they give")
+        return self._suspended(one, person, "HR shows every employment as going on", only)
 
-    def _suspended(self, one: Event, person: str, why: str) -> Settled | None:
-        """Shut the whole person out, since nothing narrower is known; somebody has to look."""
-        found = self._obeyed(one, person, ask=True, why=f"the whole person, since {why}")
+    def _suspended(self, one: Event, person: str, why: str, only: Set[str]) -> Settled | None:
+        """End all that the sender may end: nothing narrower is known. Somebody has to look."""
+        what = "the whole person" if not only else "every employment of its controller"
+        found = self._obeyed(one, person, ask=True, why=f"{what}, since {why}", only=only)
         if found is not None and found.order:
-            return replace(found, alarm=f"a whole person shut out: {why}")
+            alarm = "a whole person" if not only else "every employment with a controller"
+            return replace(found, alarm=f"{alarm} shut out: {why}")
         return found
 
     # ── what is known ───────────────────────────────────────────────────────────────────
@@ -273,7 +304,7 @@ class Weighing:
     def _by(self, attribute: str) -> Mapping[str, set[str]]:
         """Return who has each value of *attribute*; two who share one are not told apart."""
         if attribute not in self._known_by:
-            told = _grouped(self._named.persons.drop_nulls(attribute), [attribute], "id")
+            told = grouped(self._named.persons.drop_nulls(attribute), [attribute], "id")
             found: dict[str, set[str]] = {}
             for (value,), persons in told.items():
                 found.setdefault(_fold(attribute, value), set()).update(persons)
@@ -285,18 +316,6 @@ class Weighing:
             used = self._state.inbox.at_once(issuer, self._now - WITHIN)
             self._left[issuer] = AT_ONCE - used
         return self._left[issuer] > 0
-
-    def _live_of(self, controller: str) -> Mapping[str, set[str]]:
-        """Return the employments that go on, as last accepted, by person of a controller."""
-        if controller not in self._theirs:
-            theirs: People = self._named
-            if controller != WHOLE_CITY:
-                theirs = scope_of(self._config, controller).people(theirs)
-            going = theirs.employments.filter(_goes_on(self._now))
-            found: dict[str, set[str]] = {person: set() for person in theirs.persons["id"]}
-            found |= {key: jobs for (key,), jobs in _grouped(going, ["person_id"], "id").items()}
-            self._theirs[controller] = found
-        return self._theirs[controller]
 
     def _in_hr(self, source: str) -> Mapping[str, set[str]] | None:
         """Return the employments that go on by a read of now, by person; None: HR is silent."""
@@ -310,8 +329,8 @@ class Weighing:
                 if away is not None:
                     gone = away.filter(pl.col("missed") > 0)["key"]
                     table = table.filter(~pl.col("key").is_in(gone.implode()))
-                grouped = _grouped(table.filter(_goes_on(self._now)), ["person_key"], "key")
-                self._hr[source] = {key: jobs for (key,), jobs in grouped.items()}
+                told = grouped(table.filter(goes_on(self._now)), ["person_key"], "key")
+                self._hr[source] = {key: jobs for (key,), jobs in told.items()}
         return self._hr[source]
 
     def _still(self, hr: Mapping[str, set[str]], one: Event, person: str) -> set[str]:
@@ -329,22 +348,13 @@ def _fold(attribute: str, value: str) -> str:
     return value.lower() if attribute == "mail" else value
 
 
-def _goes_on(now: datetime) -> pl.Expr:
-    begun = pl.col("valid_from").is_null() | (pl.col("valid_from") <= now)
-    return begun & (pl.col("valid_to").is_null() | (pl.col("valid_to") > now))
-
-
-def _grouped(table: pl.DataFrame, by: Sequence[str], value: str) -> dict[tuple[str, ...], set[str]]:
-    found: dict[tuple[str, ...], set[str]] = {}
-    for *key, one in table.select(*by, value).iter_rows():
-        found.setdefault(tuple(key), set()).add(one)
-    return found
-
-
-def _order(one: Event, person: str, why: str, *, at_once: bool = False) -> Settled:
+def _order(
+    one: Event, person: str, why: str, only: Set[str] = frozenset(), *, at_once: bool = False
+) -> Settled:
     return Settled(
         event=one, state="done", reason=why, person_id=person, at_once=at_once,
         order=f"event {one.number} of {one.issuer}: {one.kind}, {why}",
+        employments=tuple(sorted(only)),
     )  # fmt: skip
 
 
@@ -352,5 +362,5 @@ def _reread(one: Event, person: str | None, why: str) -> Settled:
     return Settled(event=one, state="done", reason=why, person_id=person, reread=True)
 
 
-def _doubt(one: Event, person: str, why: str) -> Settled:
-    return Settled(event=one, state="doubtful", reason=why, person_id=person)
+def _done(one: Event, person: str, why: str) -> Settled:
+    return Settled(event=one, state="done", reason=why, person_id=person)

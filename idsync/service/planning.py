@@ -13,6 +13,7 @@ import polars as pl
 from idsync.config import Config, TargetConfig, connect_target
 from idsync.errors import ConfigError, IdsyncError
 from idsync.mapping.correlate import Matching, People, Reads, correlate
+from idsync.mapping.ending import ENDED, split_ended, tied_elsewhere
 from idsync.mapping.rules import Desired, desire
 from idsync.model import (
     Employment,
@@ -25,8 +26,9 @@ from idsync.model import (
 )
 from idsync.plan.clock import hold_by_clock
 from idsync.plan.document import EMPTY_LINKS, EMPTY_REFUSALS, Plan, TargetState
+from idsync.plan.ending import confirmed_ends, with_ends_told
 from idsync.plan.exempt import without_exempt
-from idsync.plan.given import Orders, Target, TargetPlan
+from idsync.plan.given import DONE, Orders, Target, TargetPlan
 from idsync.plan.holdings import Holdings
 from idsync.plan.items import LEDGER, OWNED
 from idsync.plan.target import plan_target, reasoned
@@ -130,26 +132,48 @@ def accepted_people(config: Config, state: State) -> People:
     return people
 
 
-def desire_of(config: Config, people: People, now: datetime) -> Desired:
-    """Return what *people* should hold by the rules of *config*."""
-    return desire(
-        people, config.catalogue, now=now, zone=config.idsync.timezone,
+def desire_of(config: Config, people: People, orders: Orders, now: datetime) -> Desired:
+    """Return what *people* should hold by the rules of *config*.
+
+    An employment that one of *orders* has ended counts for nothing.
+    """
+    left, gone = split_ended(people, orders.ended)
+    desired = desire(
+        left, config.catalogue, now=now, zone=config.idsync.timezone,
         ahead_days=config.idsync.ahead_days,
     )  # fmt: skip
+    if orders.ended.is_empty():
+        return desired
+    elsewhere = tied_elsewhere(left, gone, orders.ended, config.catalogue, now)
+    return dataclasses.replace(desired, elsewhere=elsewhere)
 
 
-def orders_of(state: State, people: People, *, of: Collection[str] | None = None) -> Orders:
-    """Return whose access is decided outside the rules; *of* the persons who are asked about."""
+def orders_of(
+    state: State, people: People, *, of: Collection[str] | None = None, seen: bool = True
+) -> Orders:
+    """Return whose access is decided outside the rules; *of* the persons who are asked about.
+
+    Without *seen* as if none of the orders were done yet.
+    """
     standing = state.orders.revocations(of)
+    whole = [order for order in standing if order.employment is None]
+    parts = [order for order in standing if order.employment is not None]
+    told = {order.id: f"an employment was ended by order {order.id}" for order in parts}
+    ended = [(order.person_id, order.employment, told[order.id]) for order in parts]
+    sure = state.closings.sure() if parts and seen else ()
+    done = [(told[order], target) for order, target in sure if order in told]
     return Orders(
         revoked=pl.DataFrame(
             {
-                "person_id": [order.person_id for order in standing],
-                "because": [f"revoked by order {order.id}" for order in standing],
+                "person_id": [order.person_id for order in whole],
+                "because": [f"revoked by order {order.id}" for order in whole],
             },
             schema={"person_id": pl.String, "because": pl.String},
         ),
         frozen=people.set_aside["person_id"].drop_nulls().unique(),
+        ended=pl.DataFrame(ended, schema=ENDED, orient="row"),
+        done=pl.DataFrame(done, schema=DONE, orient="row"),
+        newest=max((order.id for order in standing), default=0),
     )
 
 
@@ -244,10 +268,11 @@ def plan_all(
             ledger=known[name].ledger, links=known[name].links,
             orders=orders, now=now, seed=int(now.timestamp()),
         )  # fmt: skip
-        return without_exempt(plan, holdings[name])
+        return without_exempt(confirmed_ends(plan, desired, orders), holdings[name])
 
     with workers(len(holdings)) as pool:
-        return reasoned(list(pool.map(one, holdings)), desired, orders, now)
+        plans = reasoned(list(pool.map(one, holdings)), desired, orders, now)
+    return [with_ends_told(plan, orders) for plan in plans]
 
 
 def assemble(

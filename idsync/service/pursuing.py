@@ -9,7 +9,7 @@ from idsync.apply import PATIENCE
 from idsync.config import Config
 from idsync.service.planning import remembered, stored_people
 from idsync.service.revoking import Closed, close_in, only, orders_on
-from idsync.store import Exposure, State
+from idsync.store import State
 from idsync.together import workers
 
 
@@ -25,19 +25,18 @@ def pursue(config: Config, state: State, clock: Callable[[], datetime]) -> list[
         return []
     with state.urgent():
         run = state.begin_run("pursue", clock())
-        by_target: dict[str, list[Exposure]] = {}
+        by_target: dict[str, dict[str, None]] = {}  # who, oldest order first, each once
         for one in open_:
-            by_target.setdefault(one.target, []).append(one)
+            by_target.setdefault(one.target, {})[one.order.person_id] = None
         everybody = stored_people(config, state)
 
         def at(name: str) -> list[Closed]:
             known = remembered(config, state, [name])
             shown: list[Closed] = []
             silences = 0
-            for one in by_target[name]:
+            for person in by_target[name]:
                 if silences >= PATIENCE:
                     break
-                person = one.order.person_id
                 people = only(everybody, person)
                 orders = orders_on(state, people, person)
                 closed = close_in(

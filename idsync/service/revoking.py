@@ -33,6 +33,11 @@ from idsync.together import workers
 HEAD_START_S = 0.01
 """For how long idsync leaves the processor to asking the targets: none answers much sooner."""
 
+UNDECIDED = (
+    "their records cannot be told from somebody else's, so nobody knows what the employment gave: "
+    "end the whole person with `idsync revoke`, or have the records put right"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Closed:
@@ -64,15 +69,20 @@ def close_person(
     clock: Callable[[], datetime],
     *,
     names: Sequence[str] | None = None,
+    giving: bool = False,
 ) -> list[Closed]:
     """Bring one person in every target (or those of *names*) to where orders and rules want them.
 
     The order stands in the state before this is called; each target is planned and
-    written by the same line as every run, for this one person, side by side.
+    written by the same line as every run, for this one person, side by side. Where orders
+    stand on employments of theirs alone, what these gave goes and nothing else is done;
+    unless it is *giving*: an order was lifted.
     """
     asked = list(config.targets) if names is None else list(names)
     everybody = stored_people(config, state)
-    return close_everywhere(config, state, everybody, asked, person_id, lambda: run, clock)
+    return close_everywhere(
+        config, state, everybody, asked, person_id, lambda: run, clock, giving=giving
+    )
 
 
 def close_everywhere(
@@ -83,6 +93,8 @@ def close_everywhere(
     person_id: str,
     run: Callable[[], int],
     clock: Callable[[], datetime],
+    *,
+    giving: bool = False,
 ) -> list[Closed]:
     """Do as `close_person` in the targets *names*; *everybody* is everybody as last accepted.
 
@@ -97,19 +109,19 @@ def close_everywhere(
         wait(asked.values(), timeout=HEAD_START_S)
         people = only(everybody, person_id)
         mine = orders_on(state, people, person_id)
-        desired = desire_of(config, people, clock())
+        desired = desire_of(config, people, mine, clock())
         known = {name: _known(config, state, name) for name in names}
 
         def one(name: str) -> Closed:
-            to_do = _ToDo(name, person_id, people, mine, desired, known[name])
+            to_do = _ToDo(name, person_id, mine, desired, known[name], giving)
             return _noted(config, state, to_do, asked[name].result(), run, clock)
 
         return list(pool.map(one, names))
 
 
 def orders_on(state: State, people: People, person_id: str) -> Orders:
-    """Return the orders that stand on one person."""
-    return standing_orders(state, people, of=[person_id])
+    """Return the orders that stand on one person, as if none were seen to be done yet."""
+    return standing_orders(state, people, of=[person_id], seen=False)
 
 
 def only(people: People, person_id: str) -> People:
@@ -182,9 +194,13 @@ def close_in(
     """
     keys = keys_of(config, state, people, [name], person_id)[name]
     found = _looked(config, name, keys)
-    desired = desire_of(config, people, clock())
-    to_do = _ToDo(name, person_id, people, orders, desired, known or _known(config, state, name))
+    desired = desire_of(config, people, orders, clock())
+    to_do = _ToDo(name, person_id, orders, desired, known or _known(config, state, name))
     return _noted(config, state, to_do, found, lambda: run, clock)
+
+
+AGAIN = pl.col("part") == "again"
+"""What is sent once more since the system does not hold it as it shows it."""
 
 
 @dataclass(frozen=True)
@@ -196,10 +212,25 @@ class _ToDo:
 
     target: str
     person_id: str
-    people: People
     orders: Orders
     desired: Desired
     known: Mapping[str, Remembered] | str
+    giving: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything about the person is brought in order, not only what they lose."""
+        return self.giving or self.orders.ended.is_empty() or not self.orders.revoked.is_empty()
+
+    @property
+    def undecided(self) -> bool:
+        """Whether nobody can tell what the employment gave that an order has ended."""
+        theirs = (self.orders.frozen == self.person_id).any()
+        return theirs and not self.orders.ended.is_empty() and self.orders.revoked.is_empty()
+
+    def due(self, items: pl.DataFrame) -> pl.DataFrame:
+        """Return what of their *items* is sent."""
+        return items if self.whole else items.filter(pl.col("confirmed") | AGAIN)
 
 
 @dataclass(frozen=True)
@@ -249,7 +280,10 @@ def _noted(
         closed = Closed(target=to_do.target, outcome="unavailable", at=clock(), reason=reason)
     else:
         closed = _closed(config, state, to_do, to_do.known, found, run, clock)
-    state.closings.note(to_do.person_id, closed.target, closed.outcome, closed.reason, closed.at)
+    state.closings.note(
+        to_do.person_id, closed.target, closed.outcome, closed.reason, closed.at,
+        planned=to_do.orders.newest,
+    )  # fmt: skip
     return closed
 
 
@@ -268,7 +302,7 @@ def _closed(
         now = clock()
         [planned] = plan_all(known, to_do.desired, {name: held}, to_do.orders, now)
         # an order of a person's own: no limit counts it
-        items = planned.items.filter(mine).with_columns(exempt=pl.lit(True))
+        items = to_do.due(planned.items.filter(mine)).with_columns(exempt=pl.lit(True))
         work = [
             Work(target=target, person_id=person, change=change, items=rows)
             for target, person, change, rows in ordered_changes(items)
@@ -281,13 +315,17 @@ def _closed(
             clock,
             urgent=True,
             limits={name: config.targets[name].calls_per_second},
+            planned=to_do.orders.newest,
         )
     except (IntegrityError, NoRoom):
         raise  # the state's own
     except IdsyncError as error:
         return Closed(target=name, outcome="unavailable", at=clock(), reason=str(error))
     if not work:
-        doubt = planned.refusals.filter(mine)["reason"].to_list()
+        # where employments alone were ended, it does not matter what others cannot give
+        told = mine if to_do.whole else mine & (pl.col("ref") == "")
+        doubt = planned.refusals.filter(told)["reason"].to_list()
+        doubt += [UNDECIDED] if to_do.undecided else []
         if doubt and held.cardholders.height:
             return Closed(target=name, outcome="refused", at=clock(), reason=doubt[0])
         outcome, reason = _shown(found.holders)

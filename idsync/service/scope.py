@@ -7,6 +7,7 @@ and the state may read all of both. docs/privacy.md says what is a lock.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ import polars as pl
 from idsync.config import Config
 from idsync.errors import ConfigError
 from idsync.mapping.correlate import People
+from idsync.store import Revocation
 
 STRANGER = "somebody whom this controller does not employ"
 
@@ -64,6 +66,16 @@ class Scope:
             trainings_known=people.trainings_known,
             memberships_known=people.memberships_known,
         )
+
+    def orders(self, standing: Iterable[Revocation], theirs: People) -> list[Revocation]:
+        """Return the orders on its own people (*theirs*): on all of one, or on an employment here.
+
+        Who works for two boards has an order of each, and neither learns of the other's.
+        """
+        people, employments = set(theirs.persons["id"]), {None, *theirs.employments["id"]}
+        return [
+            one for one in standing if one.person_id in people and one.employment in employments
+        ]
 
     def orphans(self, found: pl.DataFrame, people: People) -> pl.DataFrame:
         """Return the rows of *found* that are in its targets, silent about others' people."""

@@ -53,33 +53,28 @@ class Closings:
         self._engine = engine
         self._orders = orders
 
-    def note(self, person_id: str, target: str, outcome: str, reason: str, now: datetime) -> None:
+    def note(
+        self, person_id: str, target: str, outcome: str, reason: str, now: datetime,
+        *, planned: int | None = None,
+    ) -> None:  # fmt: skip
         """Write down what *target* showed of a person; nothing where no order stands.
 
-        The first confirmation is counted among the latencies, from when the word came.
+        Of orders on employments, those that were known to whoever looked: up to the one
+        numbered *planned*, or all. The first confirmation is counted among the latencies,
+        from when the word came.
         """
+        stands = (revocation.c.person_id == person_id) & revocation.c.lifted_at.is_(None)
+        if planned is not None:
+            stands = stands & (revocation.c.employment.is_(None) | (revocation.c.id <= planned))
         with self._engine.begin() as connection:
-            order = connection.execute(
+            orders = connection.execute(
                 select(revocation)
-                .where(revocation.c.person_id == person_id, revocation.c.lifted_at.is_(None))
+                .where(stands)
+                .order_by(revocation.c.id)
                 .with_for_update()  # so that of two who see it at once one counts it
-            ).first()
-            if order is None:
-                return
-            mine = (closing.c.revocation == order.id) & (closing.c.target == target)
-            before = connection.execute(select(closing).where(mine)).first()
-            row = {
-                "revocation": order.id, "target": target, "outcome": outcome, "reason": reason,
-                "at": now.isoformat(),
-                "sent_at": (before and before.sent_at) or _sent_at(connection, order, target),
-                "confirmed_at": before.confirmed_at if before else None,
-            }  # fmt: skip
-            if outcome in SURE and row["confirmed_at"] is None:
-                row["confirmed_at"] = row["at"]
-                if outcome == "confirmed":  # where nothing of theirs was, no door was closed
-                    came = datetime.fromisoformat(order.told_at or order.ordered_at)
-                    count(connection, target, now - came)
-            put(connection, closing, row)
+            ).all()
+            for order in orders:
+                _note(connection, order, target, outcome, reason, now)
 
     def progress(self, order: int | None = None) -> list[Progress]:
         """Return how far *order* has got, or every standing one; what was not tried is left out."""
@@ -95,6 +90,15 @@ class Closings:
                 )
                 for row in rows
             ]  # fmt: skip
+
+    def sure(self) -> list[tuple[int, str]]:
+        """Return order and target wherever the last look at a standing order was sure."""
+        query = select(closing.c.revocation, closing.c.target).join(
+            revocation, revocation.c.id == closing.c.revocation
+        )
+        query = query.where(closing.c.outcome.in_(SURE), revocation.c.lifted_at.is_(None))
+        with self._engine.connect().execution_options(reads=True) as connection:
+            return [(order, target) for order, target in connection.execute(query)]
 
     def unconfirmed(self, targets: Iterable[str]) -> list[Exposure]:
         """Return what of the standing revocations is not confirmed in *targets*, oldest first."""
@@ -131,6 +135,25 @@ class Closings:
                         )
                     )  # fmt: skip
         return found
+
+
+def _note(
+    connection: Connection, order: Row[Any], target: str, outcome: str, reason: str, now: datetime
+) -> None:
+    mine = (closing.c.revocation == order.id) & (closing.c.target == target)
+    before = connection.execute(select(closing).where(mine)).first()
+    row = {
+        "revocation": order.id, "target": target, "outcome": outcome, "reason": reason,
+        "at": now.isoformat(),
+        "sent_at": (before and before.sent_at) or _sent_at(connection, order, target),
+        "confirmed_at": before.confirmed_at if before else None,
+    }  # fmt: skip
+    if outcome in SURE and row["confirmed_at"] is None:
+        row["confirmed_at"] = row["at"]
+        if outcome == "confirmed":  # where nothing of theirs was, no door was closed
+            came = datetime.fromisoformat(order.told_at or order.ordered_at)
+            count(connection, target, now - came)
+    put(connection, closing, row)
 
 
 def _sent_at(connection: Connection, order: Row[Any], target: str) -> str | None:

@@ -25,7 +25,7 @@ AGAIN = timedelta(minutes=1)
 """After how long an event that could not be settled is looked at once more."""
 
 LATE = timedelta(minutes=15)
-"""After how long somebody should look at an event whose person nobody knows."""
+"""After how long somebody should look at an event whose person or employment nobody knows."""
 
 OPEN = ("waiting", "parked", "doubtful")
 
@@ -69,6 +69,7 @@ class Settled:
     person_id: str | None = None
     at_once: bool = False
     order: str = ""  # the reason of the order that this person opens nothing; "": none
+    employments: tuple[str, ...] = ()  # the order is on these alone, by their ids
     reread: bool = False  # what HR says is wanted anew
     alarm: str = ""  # what somebody has to look at
 
@@ -158,11 +159,12 @@ class Inbox:
             return
         with self._engine.begin() as connection:
             for one in settled:
-                if one.order and one.person_id:
-                    self._orders.revoke_in(
-                        connection, one.person_id, one.order, f"events.{one.event.issuer}", now,
-                        one.event.received_at,
-                    )  # fmt: skip
+                for part in one.employments or (None,):
+                    if one.order and one.person_id:
+                        self._orders.revoke_in(
+                            connection, one.person_id, one.order, f"events.{one.event.issuer}",
+                            now, one.event.received_at, employment=part,
+                        )  # fmt: skip
                 connection.execute(
                     update(event)
                     .where(event.c.number == one.event.number, event.c.state.in_(OPEN))
@@ -226,8 +228,10 @@ class Inbox:
         """Return what somebody has to look at, of the last 8 days."""
         late, oldest = (now - LATE).isoformat(), (now - REMEMBERED).isoformat()
         counted = (func.min(event.c.received_at), func.max(event.c.received_at), func.count())
+        parked = (event.c.state == "parked") & (event.c.received_at <= late)
         kinds = {
-            "person not known": (event.c.state == "parked") & (event.c.received_at <= late),
+            "person not known": parked & event.c.person_id.is_(None),
+            "employment not known": parked & event.c.person_id.is_not(None),
             "not confirmed by HR": event.c.state == "doubtful",
         }
         found = []

@@ -98,7 +98,9 @@ def _with_times(connection: Connection) -> None:
     connection.execute(update(closing).where(sure).values(confirmed_at=closing.c.at))
 
 
-STEPS: dict[int, Callable[[Connection], None]] = {1: _from_the_first, 2: _with_times}
+STEPS: dict[int, Callable[[Connection], None]] = {
+    1: _from_the_first, 2: _with_times, 3: _add_what_is_missing,
+}  # fmt: skip
 """What leads from each version to the next."""
 
 

@@ -35,9 +35,10 @@ FEW = 500
 
 @dataclass(frozen=True, kw_only=True)
 class Revocation:
-    """A durable order that a person opens nothing from now on.
+    """A durable order that a person, or one employment, opens nothing from now on.
 
     `told_at` is when the word came that it follows from, where that was before the order.
+    `employment` is the id of the one that gives nothing any longer; None: the whole person.
     """
 
     id: int
@@ -46,6 +47,7 @@ class Revocation:
     ordered_by: str
     ordered_at: str
     told_at: str | None = None
+    employment: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +86,17 @@ class Orders:
 
     # ── revocations ─────────────────────────────────────────────────────────────────────
 
-    def revoke(self, person_id: str, reason: str, by: str, now: datetime) -> Revocation:
-        """Order it. When this returns, the order survives a power cut. Twice is one order."""
+    def revoke(
+        self, person_id: str, reason: str, by: str, now: datetime, *, employment: str | None = None
+    ) -> Revocation:
+        """Order it. When this returns, the order survives a power cut. Twice is one order.
+
+        With *employment*, its id, that one alone gives nothing any longer.
+        """
         with self._engine.begin() as connection:
-            order = self.revoke_in(connection, person_id, reason, by, now)
+            order = self.revoke_in(
+                connection, person_id, reason, by, now, employment=employment
+            )  # fmt: skip
         self._noted()
         return order
 
@@ -99,6 +108,8 @@ class Orders:
         by: str,
         now: datetime,
         told: datetime | None = None,
+        *,
+        employment: str | None = None,
     ) -> Revocation:
         """Do as `revoke` in a transaction of the caller's, who tells the witness after it.
 
@@ -110,37 +121,37 @@ class Orders:
         }  # fmt: skip
         alone(connection, REVOKING)
         standing = connection.execute(
-            select(revocation).where(
-                revocation.c.person_id == person_id, revocation.c.lifted_at.is_(None)
-            )
+            select(revocation).where(_stands(person_id), _of(employment))
         ).first()
         if standing is not None:
             return _revocation(standing)
-        digest = digest_of(*order.values())
+        digest = digest_of(*_with(employment, tuple(order.values())))
         came = told.isoformat() if told else None
-        row = {**order, "digest": digest, "told_at": came}
+        row = {**order, "digest": digest, "told_at": came, "employment": employment}
         number = connection.execute(
             insert(revocation).values(row).returning(revocation.c.id)
         ).scalar_one()
         ordered = Record(
             kind="revoked", person_id=person_id, facts={"order": number, "by": by},
-            sealed={"reason": reason},
+            sealed=_sealed(reason, employment),
         )  # fmt: skip
         self._audit.append(connection, [ordered], now)
-        return Revocation(id=number, **order, told_at=came)
+        return Revocation(id=number, **order, told_at=came, employment=employment)
 
-    def lift(self, person_id: str, reason: str, by: str, now: datetime) -> bool:
-        """Lift the standing revocation of a person; return whether there was one."""
+    def lift(
+        self, person_id: str, reason: str, by: str, now: datetime, *, employment: str | None = None
+    ) -> bool:
+        """Lift the standing revocation of a person, or of *employment*; tell if there was one."""
         with self._engine.begin() as connection:
             lifted = connection.execute(
                 update(revocation)
-                .where(revocation.c.person_id == person_id, revocation.c.lifted_at.is_(None))
+                .where(_stands(person_id), _of(employment))
                 .values(lifted_at=now.isoformat(), lifted_by=by, lifted_reason=reason)
             )
             if lifted.rowcount:
                 told = Record(
                     kind="restored", person_id=person_id, facts={"by": by},
-                    sealed={"reason": reason},
+                    sealed=_sealed(reason, employment),
                 )  # fmt: skip
                 self._audit.append(connection, [told], now)
         return lifted.rowcount > 0
@@ -148,7 +159,7 @@ class Orders:
     def lifted(self, of: Collection[str]) -> dict[str, str]:
         """Return when the access of each of the persons *of* was last given back, by person."""
         query = select(revocation.c.person_id, func.max(revocation.c.lifted_at).label("at")).where(
-            revocation.c.lifted_at.is_not(None), _of(of)
+            revocation.c.lifted_at.is_not(None), _about(of)
         )
         with self._engine.connect().execution_options(reads=True) as connection:
             rows = connection.execute(query.group_by(revocation.c.person_id))
@@ -159,7 +170,7 @@ class Orders:
         standing = revocation.c.lifted_at.is_(None)
         if of is None:
             return self.those(standing)
-        return [order for order in self.those(standing & _of(of)) if order.person_id in of]
+        return [order for order in self.those(standing & _about(of)) if order.person_id in of]
 
     def those(self, which: ColumnElement[bool]) -> list[Revocation]:
         """Return the revocations *which*, a condition on their table, oldest first."""
@@ -167,11 +178,14 @@ class Orders:
         with self._engine.connect().execution_options(reads=True) as connection:
             return [_revocation(row) for row in connection.execute(query)]
 
-    def is_revoked(self, person_id: str) -> bool:
-        """Return whether a revocation of this person stands now."""
-        query = select(revocation.c.id).where(
-            revocation.c.person_id == person_id, revocation.c.lifted_at.is_(None)
-        )
+    def is_revoked(self, person_id: str, *, planned: int = 0) -> bool:
+        """Return whether a revocation stands now of this person, or of an employment of theirs.
+
+        Of employments only orders count that are newer than the one numbered *planned*: what
+        was planned by the others knows what is left to give.
+        """
+        whole, newer = revocation.c.employment.is_(None), revocation.c.id > planned
+        query = select(revocation.c.id).where(_stands(person_id), whole | newer)
         with self._engine.connect().execution_options(reads=True) as connection:
             return connection.execute(query).first() is not None
 
@@ -291,16 +305,34 @@ class Orders:
 def _revocation(row: Row[Any]) -> Revocation:
     order = Revocation(
         id=row.id, person_id=row.person_id, reason=row.reason, ordered_by=row.ordered_by,
-        ordered_at=row.ordered_at, told_at=row.told_at,
+        ordered_at=row.ordered_at, told_at=row.told_at, employment=row.employment,
     )  # fmt: skip
     said = (order.person_id, order.reason, order.ordered_by, order.ordered_at)
-    require_sound(row.digest, *said)
+    require_sound(row.digest, *_with(order.employment, said))
     return order
 
 
-def _of(persons: Collection[str]) -> ColumnElement[bool]:
+def _about(persons: Collection[str]) -> ColumnElement[bool]:
     """Which rows may be about *persons*: of very many, any."""
     return revocation.c.person_id.in_(list(persons)) if len(persons) <= FEW else true()
+
+
+def _stands(person_id: str) -> ColumnElement[bool]:
+    return (revocation.c.person_id == person_id) & revocation.c.lifted_at.is_(None)
+
+
+def _of(employment: str | None) -> ColumnElement[bool]:
+    """Which orders end *employment*; None: the whole person."""
+    return revocation.c.employment.is_not_distinct_from(employment)
+
+
+def _with(employment: str | None, said: tuple[str, ...]) -> tuple[str, ...]:
+    """Of an order on one employment its digest says so: no damage makes it one on a person."""
+    return said if employment is None else (*said, employment)
+
+
+def _sealed(reason: str, employment: str | None) -> dict[str, str]:
+    return {"reason": reason} | ({} if employment is None else {"employment": employment})
 
 
 NO_SUCH_PART = (

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-VERSION = 3
+VERSION = 4
 """Of the schema. An older program refuses a newer state."""
 
 
@@ -125,6 +125,7 @@ revocation = Table(
     Column("lifted_reason", Words),
     Column("digest", Word),  # of the order as it was given
     Column("told_at", Word),  # when the word came that it follows from, where that was before it
+    Column("employment", Words),  # the one that it ends ("SOURCE:KEY"); null: the whole person
     sqlite_autoincrement=True,  # a number is never given twice, whatever was erased
 )  # fmt: skip
 Index("revocation_person", revocation.c.person_id)

@@ -64,6 +64,7 @@ class ScimCity:
         for name in ("SKOLA", "KÖK", "GÄST"):
             self.fake.group(name)
         self.units = {str(100 + i): "Skola" for i in range(4)}
+        self.second: dict[str, str] = {}  # the unit of another employment
         (folder / "token").write_text(TOKEN)
         self.write()
         self.state: State = open_state(self.config.idsync.state)
@@ -78,6 +79,7 @@ class ScimCity:
         text = CONFIG.format(folder=self.folder, url=self.fake.url, more=self.more)
         (self.folder / "connectors.toml").write_text(text, encoding="utf-8")
         rows = [f"e{nr},{nr},Åsa{nr},{unit}" for nr, unit in self.units.items()]
+        rows += [f"x{nr},{nr},Åsa{nr},{unit}" for nr, unit in self.second.items()]
         (self.folder / "hr.csv").write_text(
             "\n".join(["anst,nr,namn,enhet", *rows]) + "\n", encoding="utf-8"
         )
@@ -95,9 +97,11 @@ class ScimCity:
         persons = self.state.frames.load("person", pl.Schema(columns))
         return str(persons.filter(pl.col("employee_number") == number)["id"][0])
 
-    def order(self, number: str) -> None:
-        """Order somebody's revocation; nothing is sent yet."""
-        self.state.orders.revoke(self.person(number), "HR 17", "test", clock())
+    def order(self, number: str, employment: str | None = None) -> None:
+        """Order somebody's revocation, or the end of one employment; nothing is sent yet."""
+        self.state.orders.revoke(
+            self.person(number), "HR 17", "test", clock(), employment=employment
+        )  # fmt: skip
 
     def close_out(self, number: str) -> list[Closed]:
         """Carry the order out, as the command does."""

@@ -119,6 +119,42 @@ def test_an_order_closes_at_once_and_not_at_the_end_of_the_run(city: ScimCity) -
     assert city.is_shut("100")
 
 
+@pytest.mark.case("C1", "S11")
+@pytest.mark.parametrize("where", ["arrived", "carried_out"])
+def test_what_an_employment_gives_while_it_is_ended_goes_at_once(
+    city: ScimCity, where: str
+) -> None:
+    city.sync()
+    city.second = {"101": "Kök", "102": "Kök"}  # both get KÖK by it, and keep SKOLA without
+    gate = Gate(city, "102")
+    setattr(city.fake, where, gate)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(city.sync)
+        assert gate.reached.wait(20)
+        city.order("102", "hr:x102")  # the run has planned with it
+        gate.open.set()
+        run: Run = running.result(timeout=30)
+    assert (city.rights("102"), city.rights("101")) == ({"SKOLA"}, GIVEN)
+    assert run.outcome == "applied", run.document()["problems"]
+    assert city.sync().writes == 0
+    assert city.rights("102") == {"SKOLA"}
+
+
+@pytest.mark.case("C1", "S11")
+def test_an_older_plan_gives_nothing_to_whom_an_employment_was_ended_since(city: ScimCity) -> None:
+    city.sync()
+    city.second = {"102": "Kök", "103": "Kök"}
+    city.order("103", "hr:x103")  # the plan knows it: what others give is given
+    city.units["103"] = "Kök"
+
+    run = edited_meanwhile(city, lambda: city.order("102", "hr:x102"))
+    assert [one["reason"] for one in run.document()["problems"]] == [
+        "not sent: revoked in the meantime"
+    ]
+    assert (city.rights("102"), city.rights("103")) == ({"SKOLA"}, GIVEN)
+    assert city.sync().writes == 0
+
+
 @pytest.mark.case("C6")
 def test_a_hundred_orders_for_one_person_are_one_and_close_once(city: ScimCity) -> None:
     city.sync()

@@ -124,6 +124,7 @@ class Small:
     folder: Path
     forks: Forks
     people: dict[int, tuple[str, str]] = field(default_factory=dict)  # unit, last day
+    second: dict[int, str] = field(default_factory=dict)  # unit of another employment
     limit: int = 100
     database: Database | None = None  # of the state; None: a file
     saves: int = 0
@@ -172,6 +173,10 @@ class Small:
         rows = [
             f"p{i};{100 + i};Åsa{i};Öberg{i};e{i};{unit};2020-01-01;{end}"
             for i, (unit, end) in self.people.items()
+        ]
+        rows += [
+            f"p{i};{100 + i};Åsa{i};Öberg{i};x{i};{unit};2020-01-01;"
+            for i, unit in self.second.items()
         ]
         head = "PersonId;Nr;Förnamn;Efternamn;AnstId;Enhet;From;Tom"
         (self.folder / "hr.csv").write_text(

@@ -75,6 +75,13 @@ def somebody_is_revoked(city: Small) -> tuple[str, ...]:
     return ("revoke", "102", "--reason", "uppsagd")
 
 
+def one_employment_is_ended(city: Small) -> tuple[str, ...]:
+    city.second[2] = "Skola / Norr"
+    city.write()
+    city.do("sync")
+    return ("revoke", "102", "--employment", "e2", "--reason", "uppdraget slut")
+
+
 def something_is_approved(city: Small) -> tuple[str, ...]:
     city.do("sync")
     city.limit = 0
@@ -147,7 +154,11 @@ def sweep(city: Small, scenario: Scenario, *, long: bool) -> int:
 
 
 @pytest.mark.case("J1", "J2")
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda one: one.__name__)
+@pytest.mark.parametrize(
+    "scenario",
+    [*SCENARIOS, pytest.param(one_employment_is_ended, marks=pytest.mark.long)],
+    ids=lambda one: one.__name__,
+)
 def test_killed_at_any_step_the_next_run_ends_as_without_the_kill(
     small: Small, scenario: Scenario, request: pytest.FixtureRequest
 ) -> None:

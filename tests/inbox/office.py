@@ -51,7 +51,7 @@ kinds = ["person.ended", "employment.ended", "employment.ending", "employment.re
 controller = "skolan"
 source = "hr"
 keys = [{ file = "FOLDER/new" }]
-kinds = ["person.ended"]
+kinds = ["person.ended", "employment.ended"]
 """
 
 
@@ -144,6 +144,11 @@ class Office:
         """Return whom orders shut out, by their key at HR."""
         return keys_of(self.state)
 
+    def ended(self) -> list[str]:
+        """Return the employments that orders have ended."""
+        standing = self.state.orders.revocations()
+        return sorted(one.employment for one in standing if one.employment is not None)
+
     def doors(self) -> dict[str, dict[str, list[str]]]:
         """Return what opens for whom in each system: rights of active holders."""
         told = {}
@@ -210,7 +215,8 @@ def keys_of(state: State) -> list[str]:
         for system, value, person in links.select("system", "value", "person_id").iter_rows()
         if system == "hr"
     }
-    return sorted(known[one.person_id] for one in state.orders.revocations())
+    whole = [one for one in state.orders.revocations() if one.employment is None]
+    return sorted(known[one.person_id] for one in whole)
 
 
 def post(

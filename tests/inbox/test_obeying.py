@@ -135,13 +135,35 @@ def test_a_sender_of_one_controller_leaves_what_another_gives(office: Office) ->
     office.sync()
     assert office.tell("p1", to="skolan").status == 202
     office.work()
-    assert office.orders() == []
-    assert office.opens(1)
+    assert (office.orders(), office.ended()) == ([], ["hr:e1"])
+    assert office.opens(1) == ["ENTRE"]
+    assert office.tell("p1", to="skolan").status == 202
+    assert office.work().states == {"done": 1}
+    assert (office.orders(), office.ended()) == ([], ["hr:e1"]), "nothing of its own goes on"
+    assert office.opens(1) == ["ENTRE"]
+
+
+@pytest.mark.case("W8")
+def test_a_sender_of_one_controller_ends_no_employment_of_anothers(office: Office) -> None:
+    office.jobs[1] = [office.row(1, "e1"), office.row(1, "x1", "Stadskontoret")]
+    office.jobs[2] = [
+        office.row(2, "e2", end="2026-11-01"), office.row(2, "x2", "Stadskontoret"),
+    ]  # fmt: skip
+    office.write_hr()
+    office.sync()
+    for person, job in (("p1", "x1"), ("p2", "x2")):
+        office.tell(person, "employment.ended", employment=job, to="skolan")
+    assert office.work().states == {"refused": 2}
+    assert (office.orders(), office.ended()) == ([], [])
+    assert office.alarms() == ["an employment of another controller"]
+    office.tell("p1", "employment.ended", to="skolan")
+    office.work()
+    assert office.ended() == ["hr:e1"], "which one it is needs not be said: one is its own"
 
 
 @pytest.mark.case("W8")
 def test_a_kind_that_is_not_agreed_is_refused(office: Office) -> None:
-    assert office.tell("p1", "employment.ended", to="skolan").status == 400
+    assert office.tell("p1", "employment.ending", to="skolan", ends="2026-12-31").status == 400
     assert office.tell("p1", "person.changed").status == 400
     assert office.work().states == {}
     assert office.alarms() == ["a kind of event that is not agreed"] * 2
@@ -253,19 +275,92 @@ def test_of_two_employments_both_ended_at_hr_all_is_shut(office: Office) -> None
     assert office.alarms() == []
 
 
-def test_an_end_of_one_employment_leaves_what_the_other_gives(office: Office) -> None:
+@pytest.mark.case("S11", "W10")
+def test_an_end_of_one_employment_takes_at_once_what_it_alone_gave(office: Office) -> None:
+    two_jobs(office)
+    office.sync()
+    before = office.doors()
+    office.tell("p1", "employment.ended", employment="e1")
+    worked = office.work()
+    assert worked.states == {"done": 1}
+    assert {one.outcome for [*closed] in worked.closed.values() for one in closed} == {"confirmed"}
+    assert (office.orders(), office.ended(), office.opens(1)) == ([], ["hr:e1"], ["ENTRE"])
+    office.tell("p1", "employment.ended", employment="e1")
+    assert office.work().states == {"done": 1}
+    for _ in range(2):
+        office.now += timedelta(days=1)
+        office.sync()  # HR shows it as going on yet
+    assert office.opens(1) == ["ENTRE"]
+    [order] = office.state.orders.revocations()
+    office.state.orders.lift(
+        order.person_id, "misstag", "maja", office.clock(), employment=order.employment
+    )
+    office.sync()
+    assert office.doors() == before
+
+
+def test_the_end_of_the_second_of_two_is_that_of_the_person(office: Office) -> None:
     two_jobs(office)
     office.sync()
     office.tell("p1", "employment.ended", employment="e1")
-    assert office.work().states == {"doubtful": 1}  # HR shows it as going on
+    office.tell("p1", "employment.ended", employment="x1")
+    assert office.work().states == {"done": 2}
+    assert (office.orders(), office.ended(), office.opens(1)) == (["p1"], ["hr:e1"], [])
+
+
+@pytest.mark.case("W9")
+def test_an_employment_that_is_not_known_waits_and_is_told(office: Office) -> None:
+    two_jobs(office)
+    office.sync()
+    office.tell("p1", "employment.ended", employment="e2")  # somebody else's
+    office.tell("p1", "employment.ended", employment="y1")
+    assert office.work().states == {"parked": 2}
+    assert office.alarms() == []
+    office.now += 16 * MINUTE
+    office.work()
+    assert office.alarms() == ["employment not known"]
+    office.jobs[1].append(office.row(1, "y1", "Skola / Syd"))
+    office.write_hr()
+    office.sync()
+    office.now += 2 * MINUTE
+    assert office.work().states == {"done": 1, "parked": 1}
+    assert office.ended() == ["hr:y1"]
+    assert office.opens(2), "the other one's employment goes on"
+
+
+@pytest.mark.case("W3")
+def test_an_end_of_an_employment_older_than_its_restoration_needs_hr(office: Office) -> None:
+    two_jobs(office)
+    office.sync()
+    told = office.now.isoformat()
+    office.tell("p1", "employment.ended", employment="e1")
+    office.work()
+    [order] = office.state.orders.revocations()
+    office.state.orders.lift(
+        order.person_id, "misstag", "maja", office.clock(), employment="hr:e1"
+    )  # fmt: skip
+    office.tell("p1", "employment.ended", employment="e1", timestamp=told)
+    assert office.work().states == {"doubtful": 1}
+    assert office.ended() == []
     two_jobs(office, "2026-11-01")
     office.now += 2 * MINUTE
-    worked = office.work()
-    assert worked.states == {"done": 1}
-    assert worked.reread
+    assert office.work().states == {"done": 1}
+    assert office.ended() == ["hr:e1"]
+
+
+@pytest.mark.case("W8")
+def test_all_employments_of_a_controller_end_by_one_message_and_one_write(office: Office) -> None:
+    office.jobs[1] = [
+        office.row(1, "e1"), office.row(1, "y1", "Skola / Syd"),
+        office.row(1, "x1", "Stadskontoret"),
+    ]  # fmt: skip
+    office.write_hr()
     office.sync()
-    assert office.orders() == []
-    assert office.opens(1) == ["ENTRE"]
+    office.tell("p1", to="skolan")
+    [closed] = office.work().closed.values()
+    assert sorted(one.target for one in closed) == ["skola", "stadshuset"]
+    assert (office.ended(), office.opens(1)) == (["hr:e1", "hr:y1"], ["ENTRE"])
+    assert office.state.closings.unconfirmed(office.config.targets) == []
 
 
 # ── dates ───────────────────────────────────────────────────────────────────────────────

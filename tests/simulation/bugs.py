@@ -65,7 +65,16 @@ def _orders_forgotten_by_the_plan() -> Planted:
 
 
 def _not_looked_at_before_sending() -> Planted:
-    return {(Orders, "is_revoked"): lambda _, __: False}
+    return {(Orders, "is_revoked"): lambda *_, **__: False}
+
+
+def _an_ended_employment_counts() -> Planted:
+    real = planning.desire_of
+
+    def desire_of(config: Any, people: Any, orders: Any, now: datetime) -> Any:
+        return real(config, people, dataclasses.replace(orders, ended=orders.ended.clear()), now)
+
+    return {(looking, "desire_of"): desire_of}
 
 
 # ── 2: nothing on missing data ──────────────────────────────────────────────────────────
@@ -149,9 +158,9 @@ def _dates_do_not_matter_to_the_ledger() -> Planted:
 def _one_employment_each() -> Planted:
     real = planning.desire_of
 
-    def desire_of(config: Any, people: Any, now: datetime) -> Any:
+    def desire_of(config: Any, people: Any, orders: Any, now: datetime) -> Any:
         first = people.employments.unique("person_id", keep="last", maintain_order=True)
-        return real(config, dataclasses.replace(people, employments=first), now)
+        return real(config, dataclasses.replace(people, employments=first), orders, now)
 
     return {(looking, "desire_of"): desire_of}
 
@@ -261,9 +270,11 @@ def _nobody_is_protected() -> Planted:
 def _orders_are_kept_in_memory() -> Planted:
     standing, told = Orders.revocations, Orders.is_revoked
 
-    def revoke(self: Any, person: str, reason: str, by: str, now: datetime) -> Revocation:
+    def revoke(
+        self: Any, person: str, reason: str, by: str, now: datetime, **more: str | None
+    ) -> Revocation:
         order = Revocation(
-            id=0, person_id=person, reason=reason, ordered_by=by, ordered_at=now.isoformat()
+            id=0, person_id=person, reason=reason, ordered_by=by, ordered_at=now.isoformat(), **more
         )
         self.__dict__.setdefault("kept", []).append(order)
         return order
@@ -271,8 +282,8 @@ def _orders_are_kept_in_memory() -> Planted:
     return {
         (Orders, "revoke"): revoke,
         (Orders, "revocations"): lambda self: [*standing(self), *vars(self).get("kept", [])],
-        (Orders, "is_revoked"): lambda self, person: (
-            told(self, person)
+        (Orders, "is_revoked"): lambda self, person, **more: (
+            told(self, person, **more)
             or any(order.person_id == person for order in vars(self).get("kept", []))
         ),
     }
@@ -305,6 +316,9 @@ BUGS: dict[str, Bug] = {
             "training": 1.0,
             "second_job": 1.0,
         },
+    ),
+    "an ended employment counts": Bug(
+        1, _an_ended_employment_counts, {"second_job": 1.0, "order_end": 1.0, "lift_end": 0.0}
     ),
     "half an answer is enough": Bug(2, _half_an_answer_is_enough, UNSURE),
     "unknown counts as true": Bug(2, _unknown_counts_as_true, {"open_kind": 0.6}),

@@ -14,6 +14,7 @@ WEIGHTS: Weights = {
     "correct": 0.04,
     # orders, and the operator
     "revoke": 0.12, "restore": 0.15, "revoke_within": 0.06, "approve": 0.7, "apply_saved": 0.04,
+    "order_end": 0.1, "lift_end": 0.06,
     # sources
     "source_fault": 0.12, "flap": 0.05, "salami": 0.02, "reorder": 0.1, "outage": 0.02,
     # targets

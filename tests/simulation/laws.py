@@ -237,7 +237,8 @@ class Judge(Watch):
         heirs = {row["uid"] for row in self._with_number(record.key)} - {uid}
         if any(right in self.reference.want(heir, now)[0] for heir in heirs):
             raise Broken(7, f"{grant.ref} of {heirs} is given to the record of human {uid}")
-        raise Broken(2, f"nothing known gives human {uid} {grant.ref} in {system.name}")
+        law = 1 if right in self.reference.taken(uid, now) else 2
+        raise Broken(law, f"nothing known gives human {uid} {grant.ref} in {system.name}")
 
     def _with_number(self, key: str | None) -> list[dict[str, int]]:
         believed = self.reference.believed["hr"]["persons"]
@@ -278,7 +279,11 @@ class Judge(Watch):
         opened = any(g.opens(now) for g in before.grants)
         stopped = before.status == "active" and after.status != "active" and opened
         let_in = before.status != "active" and after.status == "active"
-        if (lost or stopped) and uid not in self.revoked and not self._expected(uid, after, now):
+        if (lost or stopped) and not (
+            uid in self.revoked
+            or self._expected(uid, after, now)
+            or self._by_order(system, uid, lost, now)
+        ):
             self.effects[system.name]["losing"].add(uid)
         if won - lost or let_in:
             self.effects[system.name]["gaining"].add(uid)
@@ -287,6 +292,13 @@ class Judge(Watch):
         """Tell whether somebody loses by an end that was announced: those are not counted."""
         ends = self.announced.get(uid, set())
         return any(end <= now for end in ends) or any(g.ends in ends for g in after.grants)
+
+    def _by_order(
+        self, system: System, uid: int, lost: set[tuple[str, str]], now: datetime
+    ) -> bool:
+        """Tell whether an order on a job takes all that somebody loses: that is not counted."""
+        taken = self.reference.taken(uid, now)
+        return bool(taken) and {(system.name, *right) for right in lost} <= taken
 
     def braked(self) -> None:
         """Hold what a run did against the limits: per system and per controller."""
@@ -341,8 +353,10 @@ class Judge(Watch):
 
     def remembers(self) -> None:
         """Every order that was acknowledged stands, whatever happened since."""
-        standing = {order.person_id for order in self.state.orders.revocations()}
-        if lost := set(self.revoked.values()) - standing:
+        standing = {(o.person_id, o.employment) for o in self.state.orders.revocations()}
+        known: set[tuple[str | None, str | None]] = {(one, None) for one in self.revoked.values()}
+        known |= {(self.id_of(uid), f"hr:{key}") for uid, key in self.reference.ended}
+        if lost := known - standing:
             raise Broken(14, f"{len(lost)} revocations were acknowledged, and are gone")
 
     def scan(self, *texts: str) -> None:

@@ -41,6 +41,7 @@ class Reference:
     before: dict[str, Said] = field(default_factory=dict)  # of a source that is in doubt
     missing: dict[str, dict[Name, tuple[int, dict[str, Any]]]] = field(default_factory=dict)
     deliveries: dict[str, int] = field(default_factory=dict)
+    ended: dict[tuple[int, str], dict[str, Any]] = field(default_factory=dict)  # jobs, by orders
     wants: dict[int, tuple[datetime, dict[Right, Span], set[Right]]] = field(default_factory=dict)
     told: dict[tuple[int, str, datetime], int] = field(default_factory=dict)
 
@@ -128,12 +129,37 @@ class Reference:
             known = self.wants[uid] = (now, *self._want(uid, now))
         return known[1], known[2]
 
+    def end(self, uid: int, key: str) -> None:
+        """Let a job give nothing from now on, whatever HR says of it."""
+        [row] = [r for r in _of(uid, self._rows("hr", "employments")) if r["key"] == key]
+        self.ended[uid, key] = row
+        self.wants.clear()
+
+    def lift(self, uid: int, key: str) -> None:
+        """Let a job count again."""
+        del self.ended[uid, key]
+        self.wants.clear()
+
+    def taken(self, uid: int, now: datetime) -> set[Right]:
+        """Return what only jobs give, or gave, that an order has ended."""
+        over = [row | FOR_EVER for (whose, _), row in self.ended.items() if whose == uid]
+        if not over:
+            return set()
+        jobs = _of(uid, self._rows("hr", "employments"))
+        gave, unsure = self._given(uid, over, now)
+        want, still = self._given(uid, [j for j in jobs if (uid, j["key"]) not in self.ended], now)
+        longer = {right for right, span in gave.items() if right in want and span != want[right]}
+        return ({*gave} | unsure) - {*want} - still | longer
+
     def _rows(self, source: str, kind: Kind) -> Rows:
         kept = [row for name, (_, row) in self.missing.get(source, {}).items() if name[0] == kind]
         return [*self.believed.get(source, {}).get(kind, []), *kept]
 
     def _want(self, uid: int, now: datetime) -> tuple[dict[Right, Span], set[Right]]:
         jobs = _of(uid, self._rows("hr", "employments"))
+        return self._given(uid, [j for j in jobs if (uid, j["key"]) not in self.ended], now)
+
+    def _given(self, uid: int, jobs: Rows, now: datetime) -> tuple[dict[Right, Span], set[Right]]:
         groups = {row["role"] for row in _of(uid, self._rows("directory", "memberships"))}
         courses = _of(uid, self._rows("lms", "trainings"))
         spans: dict[Right, list[Span]] = {}
@@ -173,6 +199,7 @@ class Reference:
         yield "fast", None if kind is None else kind == "permanent", []
 
 
+FOR_EVER: dict[str, Any] = {"valid_to": None, "leave_from": None, "leave_to": None}
 GRACE = 14
 TOLD = 3  # reads that make an end an announced one: its losses are nobody's surprise
 NAMES = {

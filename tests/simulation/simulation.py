@@ -302,6 +302,10 @@ class Simulation:
             self.revoke(self.dice.stream("whom", self.day))
         if self.judge.revoked and self.dice.happens("restore", self.day):
             self.restore(self.dice.stream("back", self.day))
+        if self.day > 3 and self.dice.happens("order_end", self.day):
+            self.order_end(self.dice.stream("which end", self.day))
+        if self.judge.reference.ended and self.dice.happens("lift_end", self.day):
+            self.lift_end(self.dice.stream("end back", self.day))
 
     def revoke(self, chance: Random) -> None:
         """HR ends somebody's access now."""
@@ -321,11 +325,42 @@ class Simulation:
         person = self.judge.revoked.pop(uid)
         self.judge.say(f"restore {person}")
         self.state.orders.lift(person, "it was a mistake", "hr", self.now)
+        self._close(person, giving=True)
+
+    def order_end(self, chance: Random) -> None:
+        """HR ends one job of somebody now, rather than all of their access."""
+        reference = self.judge.reference
+        doubted = reference.doubted() | reference.unsettled()
+        rows = reference.believed.get("hr", {}).get("employments", [])
+        jobs = [(row["uid"], row["key"]) for row in rows if row["uid"] not in doubted]
+        several = [job for job in jobs if sum(other[0] == job[0] for other in jobs) > 1]
+        uid, key = chance.choice(several or jobs)
+        person = self.judge.id_of(uid)
+        if person is None or (uid, key) in reference.ended:
+            return
+        self.judge.say(f"end {key} of {person}")
+        self.state.orders.revoke(person, "HR says so", "hr", self.now, employment=f"hr:{key}")
+        reference.end(uid, key)
         self._close(person)
 
-    def _close(self, person: str) -> None:
+    def lift_end(self, chance: Random) -> None:
+        """HR takes the end of a job back."""
+        uid, key = chance.choice(sorted(self.judge.reference.ended))
+        person = self.judge.id_of(uid)
+        assert person is not None
+        self.judge.say(f"give {key} of {person} back")
+        lifted = self.state.orders.lift(
+            person, "it was a mistake", "hr", self.now, employment=f"hr:{key}"
+        )
+        assert lifted
+        self.judge.reference.lift(uid, key)
+        self._close(person, giving=True)
+
+    def _close(self, person: str, *, giving: bool = False) -> None:
         run = self.state.begin_run("revoke", self.now)
-        closed = close_person(self.config, self.state, person, run, lambda: self.now)
+        closed = close_person(
+            self.config, self.state, person, run, lambda: self.now, giving=giving
+        )  # fmt: skip
         self.state.end_run(run, "applied", {}, self.now)
         self.judge.scan(*(str(one) for one in closed))
         self.judge.remembers()
@@ -337,6 +372,16 @@ class Simulation:
             ours = any(g.by == "idsync" for r in open_ for g in r.grants if g.opens(self.now))
             if uid in self.judge.revoked and ours and not system.faults and not system.touched:
                 raise Broken(4, f"human {uid} is revoked, {one.target} says {one.outcome}")
+            if one.shut and not system.faults and not system.touched:
+                self._taken(system, uid)
+
+    def _taken(self, system: System, uid: int) -> None:
+        """What a job that HR has ended alone gave is gone where the system says so."""
+        taken = self.judge.reference.taken(uid, self.now)
+        for grant in (g for record in system.of(uid) for g in record.grants if g.by == "idsync"):
+            right = (system.name, grant.kind, grant.ref)
+            if right in taken and right not in self.judge.reference.want(uid, self.now)[0]:
+                raise Broken(4, f"a job of human {uid} is ended, and {grant.ref} is left")
 
     # ── crashes ─────────────────────────────────────────────────────────────────────────
 

@@ -137,9 +137,16 @@ def test_a_migration_that_breaks_off_leaves_the_old_version(
 STEP: Callable[[Connection], None] = migrations.STEPS[1]
 
 
+def to_version_3(connection: Connection) -> None:
+    """Take away from a state what version 4 has added."""
+    connection.execute(text("ALTER TABLE revocation DROP COLUMN employment"))
+    connection.execute(text("UPDATE meta SET value = '3' WHERE name = 'version'"))
+
+
 def to_version_2(state: State) -> None:
     """Take away from a state what version 3 has added."""
     with state.engine.begin() as connection:
+        to_version_3(connection)
         for name in ("latency", "oncall_told", "oncall_way"):
             connection.execute(text(f"DROP TABLE {name}"))
         for table, column in (
@@ -167,6 +174,21 @@ def test_what_version_2_had_confirmed_is_not_confirmed_anew(state: State, state_
     migrated.closings.note("id-1", "gym", "confirmed", "", later)
     assert latencies(migrated.engine, ["gym"])["gym"].count == 1
     assert migrated.remembered("version") == str(VERSION)
+    migrated.close()
+
+
+@pytest.mark.case("O3")
+def test_orders_of_version_3_are_on_whole_persons(state: State, state_url: str) -> None:
+    made = state.orders.revoke("id-1", "ended", "hr", NOW)
+    with state.engine.begin() as connection:
+        to_version_3(connection)
+    looking = open_state(state_url, create=False)
+    assert looking.orders.revocations() == [made]
+    looking.close()
+    migrated = open_state(state_url)
+    assert migrated.orders.revocations() == [made]
+    part = migrated.orders.revoke("id-1", "ended", "hr", NOW, employment="hr:e1")
+    assert migrated.orders.revocations() == [made, part]
     migrated.close()
 
 

@@ -8,8 +8,9 @@ from datetime import timedelta
 from threading import Barrier
 
 import pytest
+from sqlalchemy import text
 
-from idsync.errors import ConfigError
+from idsync.errors import ConfigError, IntegrityError
 from idsync.plan.brake import HeldPart
 from idsync.store import Revocation, State, open_state
 from tests.plan.examples import NOW
@@ -71,6 +72,56 @@ def test_a_revocation_that_many_order_at_once_is_one(state: State) -> None:
     with ThreadPoolExecutor(5) as pool:
         for told in pool.map(order, range(5)):
             assert told == state.orders.revocations()
+
+
+def test_an_order_on_an_employment_is_one_of_its_own(state: State, state_url: str) -> None:
+    one = state.orders.revoke("id-1", "ended", "hr", NOW, employment="hr:e1")
+    other = state.orders.revoke("id-1", "ended", "hr", NOW, employment="hr:e2")
+    whole = state.orders.revoke("id-1", "ended", "hr", NOW)
+    assert state.orders.revoke("id-1", "again", "boss", NOW, employment="hr:e1") == one
+    again = open_state(state_url)
+    assert again.orders.revocations() == [one, other, whole]
+    assert (one.employment, whole.employment) == ("hr:e1", None)
+    again.close()
+    assert state.orders.lift("id-1", "came back", "hr", NOW + HOUR)
+    assert not state.orders.lift("id-1", "came back", "hr", NOW + HOUR)
+    assert state.orders.lift("id-1", "came back", "hr", NOW + HOUR, employment="hr:e1")
+    assert not state.orders.lift("id-1", "came back", "hr", NOW + HOUR, employment="hr:e3")
+    assert state.orders.revocations() == [other]
+    assert state.orders.revoke("id-1", "ended", "hr", NOW, employment="hr:e1").id > whole.id
+
+
+def test_what_was_planned_by_an_order_on_an_employment_may_give_what_others_do(
+    state: State,
+) -> None:
+    first = state.orders.revoke("id-1", "ended", "hr", NOW, employment="hr:e1")
+    assert state.orders.is_revoked("id-1")
+    assert state.orders.is_revoked("id-1", planned=first.id - 1)
+    assert not state.orders.is_revoked("id-1", planned=first.id)
+    state.orders.lift("id-1", "came back", "hr", NOW, employment="hr:e1")
+    state.orders.revoke("id-1", "ended", "hr", NOW, employment="hr:e1")
+    assert state.orders.is_revoked("id-1", planned=first.id), "it is another order"
+    state.orders.revoke("id-2", "ended", "hr", NOW)
+    assert state.orders.is_revoked("id-2", planned=1000)
+
+
+def test_an_order_that_came_after_the_look_is_not_confirmed_by_it(state: State) -> None:
+    first = state.orders.revoke("id-1", "ended", "hr", NOW, employment="hr:e1")
+    later = state.orders.revoke("id-1", "ended", "hr", NOW, employment="hr:e2")
+    state.closings.note("id-1", "hall", "confirmed", "", NOW, planned=first.id)
+    assert state.closings.sure() == [(first.id, "hall")]
+    assert [one.order for one in state.closings.unconfirmed(["hall"])] == [later]
+    state.closings.note("id-1", "hall", "nothing", "", NOW, planned=later.id)
+    assert state.closings.unconfirmed(["hall"]) == []
+
+
+@pytest.mark.parametrize("damaged", ["NULL", "'hr:e2'"])
+def test_no_damage_makes_another_order_of_one_on_an_employment(state: State, damaged: str) -> None:
+    state.orders.revoke("id-1", "ended", "hr", NOW, employment="hr:e1")
+    with state.engine.begin() as connection:
+        connection.execute(text(f"UPDATE revocation SET employment = {damaged}"))
+    with pytest.raises(IntegrityError, match="damaged"):
+        state.orders.revocations()
 
 
 # ── approvals ───────────────────────────────────────────────────────────────────────────

@@ -16,7 +16,7 @@ from idsync.mapping.rules import Desired
 from idsync.mapping.times import ALWAYS, NEVER
 from idsync.model import ATTRIBUTES
 from idsync.plan.attributes import shown_attributes
-from idsync.service.planning import desire_of, whoever
+from idsync.service.planning import desire_of, orders_of, whoever
 from idsync.service.reading import read_sources
 from idsync.store import open_state
 from idsync.testing.city.holders import Right
@@ -48,7 +48,8 @@ def _desired(config: Config, now: datetime.datetime) -> Desired:
         for name, read in reads.items():
             if not read.state.complete:
                 raise IdsyncError(f"source {name}: {read.state.reason}")
-        return desire_of(config, whoever(config, state, reads, now), now)
+        people = whoever(config, state, reads, now)
+        return desire_of(config, people, orders_of(state, people), now)
     finally:
         state.close()
 
