@@ -6,10 +6,12 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
+from pathlib import Path
 
 import pytest
 
-from tests.inbox.office import MINUTE, Office, post, town_in
+from idsync.service.receiving import receive
+from tests.inbox.office import MINUTE, NEW, Office, headers_of, post, town_in
 
 ENDED = "person.ended"
 
@@ -361,6 +363,31 @@ def test_all_employments_of_a_controller_end_by_one_message_and_one_write(office
     assert sorted(one.target for one in closed) == ["skola", "stadshuset"]
     assert (office.ended(), office.opens(1)) == (["hr:e1", "hr:y1"], ["ENTRE"])
     assert office.state.closings.unconfirmed(office.config.targets) == []
+
+
+OWN_WORDS = """
+[events.lon]
+controller = "*"
+source = "hr"
+keys = [{ file = "FOLDER/new" }]
+kinds = ["employment.ended"]
+words = { "AVSLUT" = "employment.ended" }
+map = { kind = "händelse", person = "anställd.id", employment = "anställd.anställning" }
+"""
+
+
+def test_hr_tells_of_an_employment_in_its_own_words(tmp_path: Path) -> None:
+    office = Office(town_in(tmp_path), more=OWN_WORDS)
+    two_jobs(office)
+    office.sync()
+    told = {"händelse": "AVSLUT", "anställd": {"id": "p1", "anställning": "e1"}}
+    body, stamp = json.dumps(told).encode(), str(int(office.now.timestamp()))
+    headers = headers_of("m1", stamp, body, NEW)
+    answer = receive(office.config, office.state, "lon", headers, body, office.clock())
+    assert answer.status == 202
+    office.work()
+    assert (office.ended(), office.opens(1)) == (["hr:e1"], ["ENTRE"])
+    office.close()
 
 
 # ── dates ───────────────────────────────────────────────────────────────────────────────

@@ -78,6 +78,16 @@ def test_everybody_in_a_list_has_an_order_and_lines_of_nobody_are_told_beside_it
     assert list(take_lists(config, state, lambda: NOW)) == []
 
 
+def test_a_list_that_names_employments_ends_those_alone(
+    opened: tuple[Config, State], drop: Callable[..., Path]
+) -> None:
+    config, state = opened
+    drop("person;employment\n200001;e1\n200003;e1\n200005;\n")
+    [taken] = list(take_lists(config, state, lambda: NOW))
+    assert (taken.orders, [one.line for one in taken.unknown]) == (2, [3])
+    assert [one.employment for one in state.orders.revocations()] == ["hr:e1", None]
+
+
 def test_a_list_of_a_run_that_died_is_taken_up_and_gives_the_same_orders(
     town: Town, opened: tuple[Config, State], drop: Callable[..., Path]
 ) -> None:
