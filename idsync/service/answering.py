@@ -29,7 +29,12 @@ JSON, TEXT = b"application/json", b"text/plain; version=0.0.4; charset=utf-8"
 PAGES = ("/health", "/ready", "/metrics")
 WAIT_S = b"10"
 
+LONGEST_S = 5.0
+"""How long the state may take for a page: whoever watches the service waits no longer."""
+
 Answer = tuple[int, bytes, bytes]
+
+AWAY: Answer = (503, JSON, b'{"error": "the state does not answer"}')
 
 
 def health_app(current: Current, clock: Callable[[], datetime]) -> App:
@@ -42,10 +47,16 @@ def health_app(current: Current, clock: Callable[[], datetime]) -> App:
     ) -> None:
         if scope["type"] != "http":
             return
-        status, kind, body = await asyncio.to_thread(_answer, scope, current, clock)
+        try:
+            async with asyncio.timeout(LONGEST_S):
+                status, kind, body = await asyncio.to_thread(_answer, scope, current, clock)
+        except TimeoutError:
+            status, kind, body = AWAY
         headers = [(b"content-type", kind), (b"cache-control", b"no-store")]
         if status == 503:
             headers.append((b"retry-after", WAIT_S))
+        if status == 405:
+            headers.append((b"allow", b"GET, HEAD"))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         shown = b"" if scope["method"] == "HEAD" else body
         await send({"type": "http.response.body", "body": shown})
@@ -64,7 +75,7 @@ def _answer(scope: Message, current: Current, clock: Callable[[], datetime]) -> 
     except IdsyncError:
         told = None
     if told is None:
-        return 503, JSON, b'{"error": "the state does not answer"}'
+        return AWAY
     if scope["path"] == "/ready":
         return 200, JSON, b'{"ready": true}'
     if scope["path"] == "/metrics":

@@ -20,7 +20,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, text
 
 from idsync.errors import IdsyncError, Unavailable
-from idsync.store.engines import LOCKS
+from idsync.store.engines import LOCKS, SESSIONS
 from idsync.together import sleep
 
 BEATS = "idsync beats"
@@ -39,7 +39,7 @@ class Turn:
 
 
 RUNS = Turn(LOCKS, 3.0, 12.0)
-REVOCATIONS = Turn(LOCKS + 1, 1.0, 4.0)
+REVOCATIONS = Turn(LOCKS + 1, 1.0, 3.0)
 
 TAKE = text("SELECT CASE WHEN pg_try_advisory_lock(:lock) THEN pg_backend_pid() END")
 LET_GO = text("SELECT pg_advisory_unlock(:lock)")
@@ -63,6 +63,16 @@ END_SILENT = text(
     """
 )
 
+END_STUCK = text(
+    """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND usename = current_user AND application_name = :ours
+    AND state LIKE 'idle in transaction%'
+    AND clock_timestamp() - state_change > make_interval(secs => :silent / 2.0)
+    """
+)
+"""Whoever is silent may have been in a transaction, whose locks would hold its heir up."""
+
 
 class Held:
     """A turn that is this process's, until it is let go or lost."""
@@ -73,9 +83,14 @@ class Held:
         self._session, self._turn, self._pid, self._heard = session, turn, pid, heard
         self._over = threading.Event()
         self._beaten = time.monotonic()
-        self.lost = False
+        self._ended = False
         self._beating = threading.Thread(target=self._beat, name="beating", daemon=True)
         self._beating.start()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the session has ended, or no beat came through for so long that it may have."""
+        return self._ended or time.monotonic() - self._beaten > self._turn.silent_s
 
     @property
     def fresh(self) -> bool:
@@ -95,7 +110,7 @@ class Held:
         """Give the turn to whoever waits for it."""
         self._over.set()
         self._beating.join()
-        if not self._session.invalidated:
+        if not (self._session.invalidated or self.lost):
             with suppress(IdsyncError):  # the session may be gone, and the lock with it
                 self._session.execute(LET_GO, {"lock": self._turn.lock})
 
@@ -112,7 +127,7 @@ class Held:
                 self._session.exec_driver_sql("SELECT 1")
                 self._beaten = begun
         except IdsyncError:
-            self.lost = True
+            self._ended = True
 
     def _called(self) -> bool:
         """Wait for a call, as long as may be between two beats."""
@@ -137,6 +152,8 @@ def taken(
             yield None
             return
         session.exec_driver_sql(f"SET application_name = '{BEATS}'")
+        driver: Any = session.connection.driver_connection
+        driver.sign_s = turn.silent_s
         held = Held(session, turn, pid, heard)
         try:
             yield held
@@ -152,6 +169,7 @@ def _take(session: Connection, turn: Turn) -> int | None:
     if pid is None:
         silent = {**known, "beats": BEATS, "silent": turn.silent_s}
         if session.execute(END_SILENT, silent).all():
+            session.execute(END_STUCK, {"ours": SESSIONS, "silent": turn.silent_s})
             until = time.monotonic() + 2
             while pid is None and time.monotonic() < until:
                 sleep(0.05)
