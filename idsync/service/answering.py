@@ -29,8 +29,9 @@ JSON, TEXT = b"application/json", b"text/plain; version=0.0.4; charset=utf-8"
 PAGES = ("/health", "/ready", "/metrics")
 WAIT_S = b"10"
 
-LONGEST_S = 5.0
-"""How long the state may take for a page: whoever watches the service waits no longer."""
+LONGEST_S = {"/ready": 5.0}
+LONGEST_OTHER_S = 30.0
+"""How long the state may take for a page; whoever asks whether it is there waits least."""
 
 Answer = tuple[int, bytes, bytes]
 
@@ -48,7 +49,7 @@ def health_app(current: Current, clock: Callable[[], datetime]) -> App:
         if scope["type"] != "http":
             return
         try:
-            async with asyncio.timeout(LONGEST_S):
+            async with asyncio.timeout(LONGEST_S.get(scope["path"], LONGEST_OTHER_S)):
                 status, kind, body = await asyncio.to_thread(_answer, scope, current, clock)
         except TimeoutError:
             status, kind, body = AWAY
@@ -69,16 +70,26 @@ def _answer(scope: Message, current: Current, clock: Callable[[], datetime]) -> 
         return 404, JSON, b'{"error": "not found"}'
     if scope["method"] not in ("GET", "HEAD"):
         return 405, JSON, b'{"error": "only GET"}'
-    try:
-        there = current()
-        told = health(*there, clock()) if there else None
-    except IdsyncError:
-        told = None
-    if told is None:
+    there = current()
+    if there is None:
         return AWAY
-    if scope["path"] == "/ready":
+    try:
+        return _told(scope["path"], *there, clock)
+    except IdsyncError:
+        return AWAY
+
+
+def _told(page: str, config: Config, state: State, clock: Callable[[], datetime]) -> Answer:
+    """Return what a page tells.
+
+    Raises:
+        IdsyncError: the state does not answer.
+    """
+    if page == "/ready":
+        state.remembered("instance")  # whatever stands there: it answers
         return 200, JSON, b'{"ready": true}'
-    if scope["path"] == "/metrics":
+    told = health(config, state, clock())
+    if page == "/metrics":
         return 200, TEXT, metrics(told)
     status = 200 if told["ok"] else 503
     return status, JSON, json.dumps(told, ensure_ascii=False).encode()

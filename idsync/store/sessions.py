@@ -40,16 +40,18 @@ class Session(psycopg.Connection[Any]):
 
     def _watched(self, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
         """Pass on what *gen* waits for; the driver sends 0 several times a second meanwhile."""
-        until = time.monotonic() + self.sign_s
+        until, doubted = time.monotonic() + self.sign_s, False
         try:
             wanted = next(gen)
             while True:
                 ready = yield wanted
-                if not ready and time.monotonic() > until and not self._works():
-                    self.pgconn.finish()
-                    raise psycopg.OperationalError("timeout: no sign of the server")
-                if ready or time.monotonic() > until:
-                    until = time.monotonic() + self.sign_s
+                if not ready and time.monotonic() > until:
+                    if doubted:  # nor has the answer come while it was asked after
+                        self.pgconn.finish()
+                        raise psycopg.OperationalError("timeout: no sign of the server")
+                    doubted = not self._works()
+                if ready or (time.monotonic() > until and not doubted):
+                    until, doubted = time.monotonic() + self.sign_s, False
                 wanted = gen.send(ready)
         except StopIteration as ended:
             return ended.value
