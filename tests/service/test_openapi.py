@@ -103,9 +103,11 @@ class Fuzzed:
         return {name.decode(): value.decode() for name, value in signed}
 
 
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[tuple[Served, Fuzzed]]:
-    office = Office(town_in(tmp_path), now=datetime.now(UTC), proxy='"127.0.0.1"')
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Fuzzed]]:
+    office = Office(
+        town_in(tmp_path_factory.mktemp("described")), now=datetime.now(UTC), proxy='"127.0.0.1"'
+    )
     office.sync()
     office.close()
     with (office.town.folder / "connectors.toml").open("a", encoding="utf-8") as file:
@@ -114,6 +116,9 @@ def service(tmp_path: Path) -> Iterator[tuple[Served, Fuzzed]]:
         address = running.until("listening")["address"]
         running.until("serving")
         yield running, Fuzzed(office, f"http://{address}")
+        assert running.stop()[0] == 0
+        running.until("ended")
+        assert not [one["event"] for one in running.said if "fault" in one["event"]]
 
 
 def asked(
@@ -149,9 +154,6 @@ def test_whatever_the_document_allows_is_answered_as_it_says(
         assert asked(fuzzed, page, "GET", 3) <= {200, 503}
         answer = running.get(fuzzed.url.removeprefix("http://"), page)
         assert answer[0] == 200 or page == "/health"
-    assert running.stop()[0] == 0
-    running.until("ended")
-    assert not [one["event"] for one in running.said if "fault" in one["event"]]
 
 
 def test_an_answer_that_the_document_does_not_know_is_found_out(
