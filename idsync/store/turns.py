@@ -71,16 +71,25 @@ END_STUCK = text(
     AND clock_timestamp() - state_change > make_interval(secs => :silent / 2.0)
     """
 )
-"""Whoever is silent may have been in a transaction, whose locks would hold its heir up."""
+"""Whoever is silent may have been in a transaction, whose locks would hold its heir up.
+
+It is said for some time: of two such transactions one may have waited for the other.
+"""
 
 
 class Held:
     """A turn that is this process's, until it is let go or lost."""
 
     def __init__(
-        self, session: Connection, turn: Turn, pid: int, heard: Callable[[], None] | None
+        self,
+        session: Connection,
+        turn: Turn,
+        pid: int,
+        heard: Callable[[], None] | None,
+        inherited: bool = False,
     ) -> None:
         self._session, self._turn, self._pid, self._heard = session, turn, pid, heard
+        self._clears_until = time.monotonic() + 3 * turn.silent_s if inherited else 0.0
         self._over = threading.Event()
         self._beaten = time.monotonic()
         self._ended = False
@@ -126,6 +135,8 @@ class Held:
                 begun = time.monotonic()
                 self._session.exec_driver_sql("SELECT 1")
                 self._beaten = begun
+                if begun < self._clears_until:
+                    _end_stuck(self._session, self._turn)
         except IdsyncError:
             self._ended = True
 
@@ -147,14 +158,14 @@ def taken(
     *heard* is called when somebody calls: see `call`.
     """
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as session:
-        pid = _take(session, turn)
+        pid, inherited = _take(session, turn)
         if pid is None:
             yield None
             return
         session.exec_driver_sql(f"SET application_name = '{BEATS}'")
         driver: Any = session.connection.driver_connection
         driver.sign_s = turn.silent_s
-        held = Held(session, turn, pid, heard)
+        held = Held(session, turn, pid, heard, inherited)
         try:
             yield held
         finally:
@@ -162,19 +173,27 @@ def taken(
             session.invalidate()  # nobody is given a session that listens
 
 
-def _take(session: Connection, turn: Turn) -> int | None:
-    """Take the lock of *turn*; return the session's process, or None where another beats."""
-    known = {"lock": turn.lock}
+def _take(session: Connection, turn: Turn) -> tuple[int | None, bool]:
+    """Take the lock of *turn*; return the session's process, and whether one was ended for it.
+
+    The process is None where another beats.
+    """
+    known, ended = {"lock": turn.lock}, False
     pid = session.execute(TAKE, known).scalar()
     if pid is None:
         silent = {**known, "beats": BEATS, "silent": turn.silent_s}
-        if session.execute(END_SILENT, silent).all():
-            session.execute(END_STUCK, {"ours": SESSIONS, "silent": turn.silent_s})
+        ended = bool(session.execute(END_SILENT, silent).all())
+        if ended:
+            _end_stuck(session, turn)
             until = time.monotonic() + 2
             while pid is None and time.monotonic() < until:
                 sleep(0.05)
                 pid = session.execute(TAKE, known).scalar()
-    return None if pid is None else int(pid)
+    return (None if pid is None else int(pid)), ended
+
+
+def _end_stuck(session: Connection, turn: Turn) -> None:
+    session.execute(END_STUCK, {"ours": SESSIONS, "silent": turn.silent_s})
 
 
 def call(connection: Connection) -> None:

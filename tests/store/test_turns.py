@@ -113,13 +113,18 @@ def test_a_process_that_is_stopped_loses_its_turn_and_finds_out_when_it_wakes(
 
 
 STUCK = """
-import sys
+import sys, threading, time
 from sqlalchemy import text
 from idsync.store.postgres import postgres_engine
 from idsync.store.turns import Turn, taken
 engine = postgres_engine(sys.argv[1])
+def waits():
+    with engine.begin() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(87)"))
 with taken(engine, Turn(0x7E57, 0.2, 1.0)) as held, engine.begin() as connection:
     connection.execute(text("SELECT pg_advisory_xact_lock(87)"))
+    threading.Thread(target=waits, daemon=True).start()
+    time.sleep(0.5)
     print("held", flush=True)
     sys.stdin.readline()
 """
@@ -136,11 +141,11 @@ def test_who_takes_over_does_not_wait_for_a_transaction_that_the_silent_one_is_i
         while True:
             with taken(engine, QUICK) as found:
                 if found is not None:
+                    session.execute("SET lock_timeout = '3s'")  # one waited for the other
+                    session.execute("SELECT pg_advisory_xact_lock(87)")
                     break
             assert time.monotonic() < until
             time.sleep(0.05)
-        session.execute("SET lock_timeout = '2s'")
-        session.execute("SELECT pg_advisory_xact_lock(87)")
     engine.dispose()
 
 
