@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import plan, revoke
+from benchmarks import country, plan, revoke
 from benchmarks.measure import BenchmarkError
 
 FAILED = 1
@@ -26,11 +26,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
     else:
-        {"plan": _show, "revoke": _show_revoke}[document["part"]](document)
+        shown = {"plan": _show, "revoke": _show_revoke, "country": _show_country}
+        shown[document["part"]](document)
     return 0
 
 
 def _measured(options: argparse.Namespace) -> dict[str, Any]:
+    if options.part == "country":
+        return country.run(options.people, options.state, options.cache, _say)
     if options.part == "revoke":
         return revoke.run(options.people, options.events, options.burst, options.cache, _say)
     return plan.run(options.people, options.rounds, options.measure, options.cache, _say)
@@ -47,7 +50,10 @@ def _parser() -> argparse.ArgumentParser:
     other.add_argument("--people", type=_positive, default=10_000, help="default: 10000")
     other.add_argument("--events", type=_positive, default=100, help="default: 100")
     other.add_argument("--burst", type=_positive, default=1000, help="default: 1000")
-    for one in (part, other):
+    third = parts.add_parser("country", help="what one municipality costs, on PostgreSQL")
+    third.add_argument("--people", type=_positive, default=2_700, help="default: 2700")
+    third.add_argument("--state", required=True, help="postgresql://…, an empty database")
+    for one in (part, other, third):
         one.add_argument("--json", action="store_true", help="one JSON document on stdout")
         one.add_argument(
             "--cache", type=Path, default=plan.default_cache(), help="folder of tables"
@@ -103,6 +109,23 @@ def _show_revoke(document: dict[str, Any]) -> None:
         f"order for each person; {burst['per_s']} a second, accept p99 {burst['accept_p99_ms']} "
         f"ms; settled {burst['settled_s']} s after another start"
     )
+
+
+def _show_country(document: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    title = f"country: a municipality of {document['people']} people"
+    shown = Table("sync", "wall s", "CPU s", "peak MB", "state MB", title=title)
+    for column in shown.columns[1:]:
+        column.justify = "right"
+    for name, figures in document["runs"].items():
+        shown.add_row(name, *(str(figure) for figure in figures.values()))
+    console.print(shown)
+    for name in ("serve", "events"):
+        told = (f"{what} {figure}" for what, figure in document[name].items())
+        console.print(f"{name}: {', '.join(told)}")
 
 
 def _cells(figures: dict[str, Any]) -> list[str]:

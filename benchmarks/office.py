@@ -108,39 +108,44 @@ class Office:
         if done.returncode:
             raise BenchmarkError(f"the first sync ended with {done.returncode}: {done.stderr}")
 
-    @contextlib.contextmanager
-    def serving(self) -> Iterator[Served]:
-        """Give a process that serves, until the end of the block.
+    def serving(self) -> contextlib.AbstractContextManager[Served]:
+        """Give a process that serves, until the end of the block."""
+        return serving(self.folder)
 
-        Raises:
-            BenchmarkError: it does not listen.
-        """
-        with (self.folder / "said").open("a", encoding="utf-8") as said:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "idsync", "serve"], cwd=self.folder, env=_environment(),
-                stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
-            )  # fmt: skip
-            lines: queue.Queue[dict[str, Any]] = queue.Queue()
 
-            def read() -> None:
-                assert process.stderr is not None  # noqa: S101 - it was asked for
-                for line in process.stderr:
-                    said.write(line)
-                    if line.startswith("{"):
-                        lines.put(json.loads(line))
+@contextlib.contextmanager
+def serving(folder: Path) -> Iterator[Served]:
+    """Give a process that serves, until the end of the block.
 
-            reader = threading.Thread(target=read, daemon=True)
-            reader.start()
-            try:
-                address = _address(lines)
-                _wait_until_ready(address)
-                yield Served(process, address)
-            finally:
-                process.kill()
-                process.wait()
-                reader.join(5)
-                if process.stderr is not None:
-                    process.stderr.close()
+    Raises:
+        BenchmarkError: it does not listen.
+    """
+    with (folder / "said").open("a", encoding="utf-8") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "idsync", "serve"], cwd=folder, env=_environment(),
+            stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        lines: queue.Queue[dict[str, Any]] = queue.Queue()
+
+        def read() -> None:
+            assert process.stderr is not None  # noqa: S101 - it was asked for
+            for line in process.stderr:
+                said.write(line)
+                if line.startswith("{"):
+                    lines.put(json.loads(line))
+
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
+        try:
+            address = _address(lines)
+            _wait_until_ready(address)
+            yield Served(process, address)
+        finally:
+            process.kill()
+            process.wait()
+            reader.join(5)
+            if process.stderr is not None:
+                process.stderr.close()
 
 
 @dataclass(frozen=True)
@@ -151,10 +156,11 @@ class Served:
     address: str
 
     def tell(
-        self, session: requests.Session, sender: str, person: int, kind: str = "person.ended"
+        self, session: requests.Session, sender: str, person: int | str, kind: str = "person.ended"
     ) -> int:
         """Send a signed event over *session*; return the status of the answer."""
-        body = json.dumps({"type": kind, "data": {"person": f"p{person}"}}).encode()
+        who = person if isinstance(person, str) else f"p{person}"
+        body = json.dumps({"type": kind, "data": {"person": who}}).encode()
         stamp, name = str(int(time.time())), f"{sender}-{person}-{kind}"
         signed = hmac.digest(KEY, f"{name}.{stamp}.".encode() + body, "sha256")
         headers = {

@@ -29,7 +29,13 @@ JSON, TEXT = b"application/json", b"text/plain; version=0.0.4; charset=utf-8"
 PAGES = ("/health", "/ready", "/metrics")
 WAIT_S = b"10"
 
+LONGEST_S = {"/ready": 5.0}
+LONGEST_OTHER_S = 30.0
+"""How long the state may take for a page; whoever asks whether it is there waits least."""
+
 Answer = tuple[int, bytes, bytes]
+
+AWAY: Answer = (503, JSON, b'{"error": "the state does not answer"}')
 
 
 def health_app(current: Current, clock: Callable[[], datetime]) -> App:
@@ -42,10 +48,16 @@ def health_app(current: Current, clock: Callable[[], datetime]) -> App:
     ) -> None:
         if scope["type"] != "http":
             return
-        status, kind, body = await asyncio.to_thread(_answer, scope, current, clock)
+        try:
+            async with asyncio.timeout(LONGEST_S.get(scope["path"], LONGEST_OTHER_S)):
+                status, kind, body = await asyncio.to_thread(_answer, scope, current, clock)
+        except TimeoutError:
+            status, kind, body = AWAY
         headers = [(b"content-type", kind), (b"cache-control", b"no-store")]
         if status == 503:
             headers.append((b"retry-after", WAIT_S))
+        if status == 405:
+            headers.append((b"allow", b"GET, HEAD"))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         shown = b"" if scope["method"] == "HEAD" else body
         await send({"type": "http.response.body", "body": shown})
@@ -58,16 +70,26 @@ def _answer(scope: Message, current: Current, clock: Callable[[], datetime]) -> 
         return 404, JSON, b'{"error": "not found"}'
     if scope["method"] not in ("GET", "HEAD"):
         return 405, JSON, b'{"error": "only GET"}'
+    there = current()
+    if there is None:
+        return AWAY
     try:
-        there = current()
-        told = health(*there, clock()) if there else None
+        return _told(scope["path"], *there, clock)
     except IdsyncError:
-        told = None
-    if told is None:
-        return 503, JSON, b'{"error": "the state does not answer"}'
-    if scope["path"] == "/ready":
+        return AWAY
+
+
+def _told(page: str, config: Config, state: State, clock: Callable[[], datetime]) -> Answer:
+    """Return what a page tells.
+
+    Raises:
+        IdsyncError: the state does not answer.
+    """
+    if page == "/ready":
+        state.remembered("instance")  # whatever stands there: it answers
         return 200, JSON, b'{"ready": true}'
-    if scope["path"] == "/metrics":
+    told = health(config, state, clock())
+    if page == "/metrics":
         return 200, TEXT, metrics(told)
     status = 200 if told["ok"] else 503
     return status, JSON, json.dumps(told, ensure_ascii=False).encode()

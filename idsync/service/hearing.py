@@ -28,6 +28,9 @@ from idsync.webhook import MOST_BYTES
 BODY_S = 10.0
 """How long a body may take."""
 
+KEPT_S = 10.0
+"""How long the state may take to keep an event; after that its sender is told to come again."""
+
 AT_ONCE = 128
 """How many messages are listened to at the same time; with the most bytes that is all memory."""
 
@@ -110,31 +113,44 @@ def app(
             return _response(TOO_MANY)
         if places.locked():
             return _response(LATER)
-        async with places:
-            answer = await _answered(config, state, request, name)
-        if answer.status == 202:
-            heard()
-        elif answer.strange:
+        is_graph = name in config.events.subscribed
+        if is_graph and TOKEN in request.query_params:
+            return told(handshake(request.query_params.getlist(TOKEN)), address)
+        await places.acquire()
+        try:
+            body = await body_of(request, MOST_OF_GRAPH if is_graph else MOST_BYTES)
+        except BaseException:
+            places.release()
+            raise
+        answering = asyncio.ensure_future(_answered(config, state, request, name, body))
+        answering.add_done_callback(lambda _: places.release())  # a thread that hangs has a place
+        await asyncio.wait({answering}, timeout=KEPT_S)
+        return told(answering.result() if answering.done() else LATER, address)
+
+    def told(answer: Answer, address: str) -> Response:
+        if answer.strange:
             refusals.add(address, clock())
         return _response(answer)
 
-    async def _answered(config: Config, state: State, request: Request, name: str) -> Answer:
-        is_graph = name in config.events.subscribed
-        if is_graph and TOKEN in request.query_params:
-            return handshake(request.query_params.getlist(TOKEN))
-        body = await body_of(request, MOST_OF_GRAPH if is_graph else MOST_BYTES)
+    async def _answered(
+        config: Config, state: State, request: Request, name: str, body: bytes | Answer
+    ) -> Answer:
         is_set = isinstance(config.events.senders.get(name), SetTable)
         if isinstance(body, Answer):
             return refused("invalid_request", strange=True) if is_set and body is PACKED else body
         given = (name, request.headers.raw, body, clock())
         try:
-            if is_graph:
-                return await run_in_threadpool(receive_notified, config, state, name, *given[2:])
-            if is_set:
-                return await run_in_threadpool(receive_pushed, config, state, known, *given)
-            return await run_in_threadpool(receive, config, state, *given)
+            if name in config.events.subscribed:
+                answer = await run_in_threadpool(receive_notified, config, state, name, *given[2:])
+            elif is_set:
+                answer = await run_in_threadpool(receive_pushed, config, state, known, *given)
+            else:
+                answer = await run_in_threadpool(receive, config, state, *given)
         except Exception:  # whatever it is: the sender shall send it again
             return LATER
+        if answer.status == 202:
+            heard()  # also where nobody waits for the answer any longer
+        return answer
 
     return Starlette(routes=[Route("/events/{name}", event, methods=["POST"])])
 

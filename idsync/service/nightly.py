@@ -111,7 +111,8 @@ class Nightly:
             waits = not isinstance(error, IdsyncError) or error.exit_code == 4
             with suppress(IdsyncError):  # where the state is away, it is found out from the lock
                 if waits:
-                    self.state.nights.leave(local_date, self.by, self.clock())
+                    if not self.state.nights.leave(local_date, self.by, self.clock()):
+                        self.tell("night was taken over", level="warning", date=local_date)
                 else:  # waiting mends nothing
                     self.state.nights.end(local_date, self.by, None, FAILED, self.clock())
             raise

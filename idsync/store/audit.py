@@ -85,7 +85,11 @@ class Audit:
                              strict=True))
                 )  # fmt: skip
                 previous = hashed
-            connection.execute(insert(audit), rows)
+                if len(rows) == AT_ONCE:  # a server ends who is silent in a transaction for long
+                    connection.execute(insert(audit), rows)
+                    rows = []
+            if rows:
+                connection.execute(insert(audit), rows)
             connection.execute(
                 update(audit_head)
                 .where(audit_head.c.controller == controller)
@@ -179,6 +183,7 @@ class Audit:
             self.unwitnessed = str(error) if isinstance(error, IdsyncError) else "not written"
 
 
+AT_ONCE = 2000
 NAMES = tuple(column.name for column in audit.columns)
 
 

@@ -130,22 +130,21 @@ def told_items(items: pl.DataFrame) -> tuple[list[dict[str, Any]], dict[str, Any
 
 def adopted_records(rows: pl.DataFrame, controller: str) -> list[Record]:
     """Return a record a person for the grants *rows* (of LEDGER) that become idsync's own."""
-    records = []
-    for (target, person_id), grants in rows.group_by("target", "person_id", maintain_order=True):
-        told = [
-            {"kind": kind, "ref": ref, "after": [_iso(start), _iso(end)]}
-            for kind, ref, start, end in grants.select(
-                "kind", "ref", "valid_from", "valid_to"
-            ).iter_rows()
-        ]
-        records.append(
-            Record(
-                kind="adopted", controller=controller, target=str(target),
-                person_id=str(person_id), facts={"items": told},
-                sealed={"keys": grants["key"].unique(maintain_order=True).to_list()},
-            )
-        )  # fmt: skip
-    return records
+    told: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    keys: dict[tuple[str, str], dict[str, None]] = {}
+    wanted = rows.select("target", "person_id", "key", "kind", "ref", "valid_from", "valid_to")
+    for target, person_id, key, kind, ref, start, end in wanted.iter_rows():
+        whose = (str(target), str(person_id))
+        item = {"kind": kind, "ref": ref, "after": [_iso(start), _iso(end)]}
+        told.setdefault(whose, []).append(item)
+        keys.setdefault(whose, {})[key] = None
+    return [
+        Record(
+            kind="adopted", controller=controller, target=target, person_id=person_id,
+            facts={"items": items}, sealed={"keys": list(keys[target, person_id])},
+        )
+        for (target, person_id), items in told.items()
+    ]  # fmt: skip
 
 
 def _iso(at: datetime | None) -> str | None:

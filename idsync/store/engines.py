@@ -20,6 +20,8 @@ from idsync.store.writers import Turns
 LOCKS = 0x1D5
 """Any number, the same in every process: idsync's own among the advisory locks."""
 MAKING, REVOKING = 1, 2
+SESSIONS = "idsync"
+"""What idsync's sessions at a server call themselves."""
 
 MOUNTS = Path("/proc/self/mountinfo")
 """Where Linux tells which disk a folder stands on; other systems have no such file."""

@@ -71,10 +71,13 @@ class Nights:
             )
         return bool(changed.rowcount)
 
-    def leave(self, local_date: date, by: str, now: datetime) -> None:
-        """Give up what *by* has tried in vain: whoever comes later tries again."""
+    def leave(self, local_date: date, by: str, now: datetime) -> bool:
+        """Give up what *by* has tried in vain: whoever comes later tries again.
+
+        False where somebody took it over already.
+        """
         with self._engine.begin() as connection:
-            connection.execute(
+            changed = connection.execute(
                 update(night)
                 .where(
                     night.c.local_date == local_date.isoformat(),
@@ -83,6 +86,7 @@ class Nights:
                 )
                 .values(claimed_by="", claimed_at=now.isoformat())
             )
+        return bool(changed.rowcount)
 
     def end(self, local_date: date, by: str, run: int | None, outcome: str, now: datetime) -> bool:
         """Write down how the night of *by* ended; False where somebody took it over."""

@@ -17,6 +17,7 @@ from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from idsync.errors import ConfigError, IdsyncError, IntegrityError, NoRoom, Unavailable
+from idsync.store.engines import SESSIONS
 
 NEAR = ("", "localhost", "127.0.0.1", "::1")
 """Hosts to which the way is this machine: no certificate is asked for."""
@@ -61,6 +62,7 @@ def postgres_engine(address: str) -> Engine:
             url.set(drivername="postgresql+psycopg"), isolation_level="READ COMMITTED",
             hide_parameters=True, connect_args=_arguments(url),
         )  # fmt: skip
+        from idsync.store.sessions import connected
     except (ArgumentError, ValueError):
         raise ConfigError(
             "[idsync] state is no database address: correct what stands after postgresql://"
@@ -69,6 +71,10 @@ def postgres_engine(address: str) -> Engine:
         raise ConfigError(
             "a state in PostgreSQL needs its driver: install idsync with the extra postgres"
         ) from None
+
+    @event.listens_for(engine, "do_connect")
+    def connect(_: object, __: object, given: tuple[Any, ...], named: dict[str, Any]) -> Any:  # noqa: ANN401
+        return connected(*given, **named)
 
     @event.listens_for(engine, "connect")
     def settings(connection: Any, _: object) -> None:  # noqa: ANN401 - SQLAlchemy's own type
@@ -93,7 +99,7 @@ def postgres_engine(address: str) -> Engine:
 
 def _arguments(url: URL) -> dict[str, Any]:
     """Return what the address leaves to be said: how long, and by what a server is known."""
-    arguments: dict[str, Any] = PATIENCE | {"application_name": "idsync", "client_encoding": "utf8"}
+    arguments: dict[str, Any] = PATIENCE | {"application_name": SESSIONS, "client_encoding": "utf8"}
     said = {*url.query, *(name for name in ("sslmode", "sslrootcert") if _environment(name))}
     if "sslmode" not in said and (_is_far(url) or "sslrootcert" in said):
         arguments["sslmode"] = "verify-full"
@@ -163,7 +169,10 @@ BEFORE_A_SESSION: dict[str, tuple[type[IdsyncError], str]] = {
     r"database \".*\" does not exist": (
         ConfigError, "has no such database: make it, or correct the end of [idsync] state"
     ),
-    "permission denied for database": (ConfigError, "lets this user not in: give it CONNECT"),
+    "permission denied for database": (
+        ConfigError,
+        "lets this user not into that database: correct [idsync] state, or give it CONNECT",
+    ),
     "root certificate file": (
         ConfigError, "cannot be verified: sslrootcert in [idsync] state cannot be read"
     ),

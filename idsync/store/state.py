@@ -276,8 +276,8 @@ def open_state(
             with suppress(IntegrityError):  # of a damaged witness
                 if state.behind() and create:
                     state.stay_behind()
-        elif state.behind():
-            raise IntegrityError(OLDER)
+        elif seen := state.behind():
+            raise IntegrityError(OLDER if seen.instance == str(state.instance) else ANOTHER)
     except BaseException:
         state.close()
         raise
@@ -287,6 +287,11 @@ def open_state(
 OLDER = (
     "the state is older than what was done, as if a copy had been restored: put the newest copy "
     "back, or let `idsync rebuild` find out from the systems what stands"
+)
+
+ANOTHER = (
+    "the state is not the one that this machine has worked on: check [idsync] state, is it another "
+    "city's? Where a new one is meant to begin here, take the witness away"
 )
 
 

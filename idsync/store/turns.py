@@ -20,7 +20,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, text
 
 from idsync.errors import IdsyncError, Unavailable
-from idsync.store.engines import LOCKS
+from idsync.store.engines import LOCKS, SESSIONS
 from idsync.together import sleep
 
 BEATS = "idsync beats"
@@ -39,7 +39,7 @@ class Turn:
 
 
 RUNS = Turn(LOCKS, 3.0, 12.0)
-REVOCATIONS = Turn(LOCKS + 1, 1.0, 4.0)
+REVOCATIONS = Turn(LOCKS + 1, 1.0, 3.0)
 
 TAKE = text("SELECT CASE WHEN pg_try_advisory_lock(:lock) THEN pg_backend_pid() END")
 LET_GO = text("SELECT pg_advisory_unlock(:lock)")
@@ -63,19 +63,43 @@ END_SILENT = text(
     """
 )
 
+END_STUCK = text(
+    """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND usename = current_user AND application_name = :ours
+    AND state LIKE 'idle in transaction%'
+    AND clock_timestamp() - state_change > make_interval(secs => :silent / 2.0)
+    """
+)
+"""Whoever is silent may have been in a transaction, whose locks would hold its heir up.
+
+It is said for some time: of two such transactions one may have waited for the other.
+"""
+
 
 class Held:
     """A turn that is this process's, until it is let go or lost."""
 
     def __init__(
-        self, session: Connection, turn: Turn, pid: int, heard: Callable[[], None] | None
+        self,
+        session: Connection,
+        turn: Turn,
+        pid: int,
+        heard: Callable[[], None] | None,
+        inherited: bool = False,
     ) -> None:
         self._session, self._turn, self._pid, self._heard = session, turn, pid, heard
+        self._clears_until = time.monotonic() + 3 * turn.silent_s if inherited else 0.0
         self._over = threading.Event()
         self._beaten = time.monotonic()
-        self.lost = False
+        self._ended = False
         self._beating = threading.Thread(target=self._beat, name="beating", daemon=True)
         self._beating.start()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the session has ended, or no beat came through for so long that it may have."""
+        return self._ended or time.monotonic() - self._beaten > self._turn.silent_s
 
     @property
     def fresh(self) -> bool:
@@ -95,7 +119,7 @@ class Held:
         """Give the turn to whoever waits for it."""
         self._over.set()
         self._beating.join()
-        if not self._session.invalidated:
+        if not (self._session.invalidated or self.lost):
             with suppress(IdsyncError):  # the session may be gone, and the lock with it
                 self._session.execute(LET_GO, {"lock": self._turn.lock})
 
@@ -111,8 +135,10 @@ class Held:
                 begun = time.monotonic()
                 self._session.exec_driver_sql("SELECT 1")
                 self._beaten = begun
+                if begun < self._clears_until:
+                    _end_stuck(self._session, self._turn)
         except IdsyncError:
-            self.lost = True
+            self._ended = True
 
     def _called(self) -> bool:
         """Wait for a call, as long as may be between two beats."""
@@ -132,12 +158,14 @@ def taken(
     *heard* is called when somebody calls: see `call`.
     """
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as session:
-        pid = _take(session, turn)
+        pid, inherited = _take(session, turn)
         if pid is None:
             yield None
             return
         session.exec_driver_sql(f"SET application_name = '{BEATS}'")
-        held = Held(session, turn, pid, heard)
+        driver: Any = session.connection.driver_connection
+        driver.sign_s = turn.silent_s
+        held = Held(session, turn, pid, heard, inherited)
         try:
             yield held
         finally:
@@ -145,18 +173,27 @@ def taken(
             session.invalidate()  # nobody is given a session that listens
 
 
-def _take(session: Connection, turn: Turn) -> int | None:
-    """Take the lock of *turn*; return the session's process, or None where another beats."""
-    known = {"lock": turn.lock}
+def _take(session: Connection, turn: Turn) -> tuple[int | None, bool]:
+    """Take the lock of *turn*; return the session's process, and whether one was ended for it.
+
+    The process is None where another beats.
+    """
+    known, ended = {"lock": turn.lock}, False
     pid = session.execute(TAKE, known).scalar()
     if pid is None:
         silent = {**known, "beats": BEATS, "silent": turn.silent_s}
-        if session.execute(END_SILENT, silent).all():
+        ended = bool(session.execute(END_SILENT, silent).all())
+        if ended:
+            _end_stuck(session, turn)
             until = time.monotonic() + 2
             while pid is None and time.monotonic() < until:
                 sleep(0.05)
                 pid = session.execute(TAKE, known).scalar()
-    return None if pid is None else int(pid)
+    return (None if pid is None else int(pid)), ended
+
+
+def _end_stuck(session: Connection, turn: Turn) -> None:
+    session.execute(END_STUCK, {"ours": SESSIONS, "silent": turn.silent_s})
 
 
 def call(connection: Connection) -> None:

@@ -29,15 +29,18 @@ PEOPLE = 30
 class Machines:
     """Services of one city, by name, and where they listen."""
 
-    def __init__(self, office: Office, names: str, planted: str, stack: ExitStack) -> None:
+    def __init__(
+        self, office: Office, configs: dict[str, str], planted: str, stack: ExitStack
+    ) -> None:
         self.office = office
         self.all = {
-            name: stack.enter_context(served(office.town, planted)) for name in names.split()
+            name: stack.enter_context(served(office.town, planted, config=config))
+            for name, config in configs.items()
         }
         self.address = {name: one.until("listening")["address"] for name, one in self.all.items()}
         for one in self.all.values():
             one.until("serving")
-        self.leads = self.leader(names.split())
+        self.leads = self.leader(list(configs))
 
     def leader(self, among: list[str], before: str = "") -> str:
         """Return which of *among* comes to lead; *before* is whoever did."""
@@ -56,10 +59,10 @@ class Machines:
         while not one.lines.empty():
             one.said.append(one.lines.get())
 
-    def tell(self, to: str, person: int) -> None:
+    def tell(self, to: str, person: int, id: str = "") -> None:
         """Let HR tell one of the services that somebody has left, again and again if it must."""
         self.office.now = datetime.now(UTC)
-        headers, body = self.office.message(f"p{person}")
+        headers, body = self.office.message(f"p{person}", id=id)
         until = time.monotonic() + 60
         while True:
             answer = post(f"http://{self.address[to]}/events/hr", headers, body)
@@ -92,7 +95,7 @@ def office(tmp_path: Path, postgres_url: str) -> Iterator[Office]:
 @contextmanager
 def machines(office: Office, names: str = "ett två tre", planted: str = "") -> Iterator[Machines]:
     with ExitStack() as stack:
-        yield Machines(office, names, planted, stack)
+        yield Machines(office, dict.fromkeys(names.split(), "connectors.toml"), planted, stack)
 
 
 def told(capsys: pytest.CaptureFixture[str], words: str) -> None:
@@ -136,30 +139,30 @@ def test_a_night_whose_process_is_stopped_is_run_by_another(
 ) -> None:
     let_a_night_be_due(office.town)
     with machines(office, "ett två", SLOW) as two:
-        beginner, other = _who_begins(two)
+        beginner, other = who_begins(two)
         wait_for(postgres_database, 1)
         two.all[beginner].process.send_signal(signal.SIGSTOP)
         begun = time.monotonic()
         two.all[other].until("night ended", 120)
         took = time.monotonic() - begun
-        written = _writes(office)
+        written = writes(office)
         two.all[beginner].process.send_signal(signal.SIGCONT)
         two.all[beginner].until("night was taken over", 60)
         assert not two.all[beginner].has_said("night ended")
-        assert _writes(office) == written, "whoever slept went on when it woke"
+        assert writes(office) == written, "whoever slept went on when it woke"
         [night] = office.state.nights.last(1)
         assert night.outcome == "applied"
     told(capsys, f"a night that was stopped in its middle was over elsewhere after {took:.1f} s")
     assert all(office.opens(i) for i in range(PEOPLE))
 
 
-def _writes(office: Office) -> int:
+def writes(office: Office) -> int:
     """Return how often anything was written in any system of the city."""
     folder = office.town.folder / "var"
     return sum(len(LocalSystem(folder / f"{name}.db").events()) for name in office.config.targets)
 
 
-def _who_begins(two: Machines) -> tuple[str, str]:
+def who_begins(two: Machines) -> tuple[str, str]:
     until = time.monotonic() + 60
     while time.monotonic() < until:
         for name, one in two.all.items():

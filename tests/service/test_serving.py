@@ -42,7 +42,7 @@ from idsync.cli import main
 import idsync.service.serving as serving
 from idsync.targets.local import LocalTarget
 {}
-sys.argv = ["idsync", "serve"]
+sys.argv = ["idsync", "serve", *sys.argv[1:]]
 main()
 """
 DIES_ONCE = """
@@ -135,9 +135,11 @@ class Served:
 
 
 @contextmanager
-def served(town: Town, planted: str = "", **environment: str) -> Iterator[Served]:
+def served(
+    town: Town, planted: str = "", *, config: str = "connectors.toml", **environment: str
+) -> Iterator[Served]:
     process = subprocess.Popen(
-        [sys.executable, "-c", PLANTED.format(planted)],
+        [sys.executable, "-c", PLANTED.format(planted), "--config", config],
         cwd=town.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         env={**os.environ, **environment},
     )  # fmt: skip

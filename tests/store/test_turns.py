@@ -57,9 +57,9 @@ with taken(engine, Turn(0x7E57, 0.2, 1.0)) as held:
 
 
 @contextmanager
-def holder(url: str) -> Iterator[subprocess.Popen[str]]:
+def holder(url: str, program: str = HOLDS) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLDS, url],
+        [sys.executable, "-c", program, url],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
@@ -109,6 +109,43 @@ def test_a_process_that_is_stopped_loses_its_turn_and_finds_out_when_it_wakes(
         process.send_signal(signal.SIGCONT)
         said, _ = process.communicate("\n", timeout=20)
         assert said == "lost\n"
+    engine.dispose()
+
+
+STUCK = """
+import sys, threading, time
+from sqlalchemy import text
+from idsync.store.postgres import postgres_engine
+from idsync.store.turns import Turn, taken
+engine = postgres_engine(sys.argv[1])
+def waits():
+    with engine.begin() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(87)"))
+with taken(engine, Turn(0x7E57, 0.2, 1.0)) as held, engine.begin() as connection:
+    connection.execute(text("SELECT pg_advisory_xact_lock(87)"))
+    threading.Thread(target=waits, daemon=True).start()
+    time.sleep(0.5)
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.mark.case("C3")
+def test_who_takes_over_does_not_wait_for_a_transaction_that_the_silent_one_is_in(
+    postgres_database: Database, postgres_url: str
+) -> None:
+    engine = postgres_engine(postgres_url)
+    with holder(postgres_url, STUCK) as process, postgres_database.connect() as session:
+        process.send_signal(signal.SIGSTOP)
+        until = time.monotonic() + 10
+        while True:
+            with taken(engine, QUICK) as found:
+                if found is not None:
+                    session.execute("SET lock_timeout = '3s'")  # one waited for the other
+                    session.execute("SELECT pg_advisory_xact_lock(87)")
+                    break
+            assert time.monotonic() < until
+            time.sleep(0.05)
     engine.dispose()
 
 

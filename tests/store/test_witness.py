@@ -21,7 +21,7 @@ def test_a_state_of_another_instance_is_not_the_one_that_was_seen(tmp_path: Path
         other.begin_run("sync", NOW)
     other.close()
     before = witness.read_bytes()
-    with pytest.raises(IntegrityError, match="older than what was done"):
+    with pytest.raises(IntegrityError, match="not the one that this machine has worked on"):
         open_state(f"sqlite:///{tmp_path}/other.db", witness=witness)
     assert witness.read_bytes() == before
     open_state(f"sqlite:///{tmp_path}/seen.db", witness=witness).close()
