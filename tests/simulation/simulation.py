@@ -333,6 +333,8 @@ class Simulation:
         doubted = reference.doubted() | reference.unsettled()
         rows = reference.believed.get("hr", {}).get("employments", [])
         jobs = [(row["uid"], row["key"]) for row in rows if row["uid"] not in doubted]
+        if not jobs:
+            return
         several = [job for job in jobs if sum(other[0] == job[0] for other in jobs) > 1]
         uid, key = chance.choice(several or jobs)
         person = self.judge.id_of(uid)
