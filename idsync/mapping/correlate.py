@@ -11,7 +11,14 @@ from uuid import UUID, uuid5
 
 import polars as pl
 
-from idsync.mapping.following import NOBODY, followed, kept_apart, set_aside_in_place_of
+from idsync.mapping.following import (
+    NOBODY,
+    followed,
+    kept_apart,
+    not_by_old_reads,
+    set_aside_in_place_of,
+)
+from idsync.mapping.protection import strictest
 from idsync.model import (
     Employment,
     IdentityLink,
@@ -36,12 +43,14 @@ class Matching:
     fingerprint: attributes that never change for one human being.
     precedence: per attribute (or "default") the sources in the order they are believed.
     marks_expected: a source that may carry marks of protection has never been read.
+    stale: sources that could not be read now.
     """
 
     keys: tuple[str, ...] = ("employee_number",)
     fingerprint: tuple[str, ...] = ("birth_date",)
     precedence: Mapping[str, Sequence[str]] = field(default_factory=dict)
     marks_expected: bool = False
+    stale: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -100,6 +109,8 @@ def correlate(
     how = {"keys": matching.keys, "fingerprint": matching.fingerprint}
     records = kept_apart(followed(records, **how), persons_before, anchors=anchors, **how)
     records = set_aside_in_place_of(records, away, anchors=anchors)
+    old = matching.stale - set(anchors)
+    records = not_by_old_reads(records, old, fingerprint=matching.fingerprint)
     accepted = records.filter(pl.col("reason").is_null())
     owners = accepted.select("source", "key", person_id="id").unique()
     persons, disagreements = _merge(accepted, matching, list(reads), persons_before)
@@ -295,43 +306,12 @@ def _merge(
             .select(person_id="id", attribute=pl.lit(name), sources="sources")
         )
     persons = persons.with_columns(
-        protection=_strictest(accepted, persons, before, expected=matching.marks_expected)
+        protection=strictest(accepted, persons, before, expected=matching.marks_expected)
     )
     columns = schema(Person)
     report = {"person_id": pl.String(), "attribute": pl.String(), "sources": pl.String()}
     found = pl.concat([pl.DataFrame(schema=report), *disagreements])
     return persons.select(*columns).cast(columns).sort("id"), found.sort("person_id", "attribute")
-
-
-def _strictest(
-    accepted: pl.DataFrame, persons: pl.DataFrame, before: pl.DataFrame, *, expected: bool
-) -> pl.Series:
-    """The strictest mark any source gives, or else the last one known.
-
-    A mark that was never known is protected where any source carries marks, ever did, or
-    is *expected* to.
-    """
-    carried = accepted.filter(pl.col("protection").is_not_null())
-    strictness = {"": 0, "none": 0, "secrecy_marking": 1, "protected_registration": 2}
-    marks = carried.group_by("id").agg(
-        mark=pl.col("protection").replace_strict(strictness, default=1, return_dtype=pl.Int32).max()
-    )
-    known = before.filter(pl.col("protection").is_not_null()).select(
-        "id",
-        last=pl.col("protection").replace_strict(strictness, default=1, return_dtype=pl.Int32),
-    )
-    marked = not carried.is_empty() or not known.filter(pl.col("last") > 0).is_empty()
-    never_known = 1 if marked or expected else 0
-    names = {0: "none", 1: "secrecy_marking", 2: "protected_registration"}
-    return (
-        persons.select("id")
-        .join(marks, on="id", how="left", maintain_order="left")
-        .join(known, on="id", how="left", maintain_order="left")
-        .select(pl.coalesce("mark", "last").fill_null(never_known))
-        .to_series()
-        .replace_strict(names, return_dtype=pl.String)
-        .alias("protection")
-    )
 
 
 def _employments(reads: Reads, owners: pl.DataFrame) -> pl.DataFrame:

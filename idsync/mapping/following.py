@@ -6,7 +6,7 @@ records share no number with anybody; but each has a key of its own by which it 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import polars as pl
 
@@ -100,6 +100,28 @@ def set_aside_in_place_of(
     return records.with_columns(
         reason=pl.when(waits).then(pl.lit(IN_PLACE_OF)).otherwise("reason"),
         id=pl.when(~waits).then("id"),
+    )
+
+
+def not_by_old_reads(
+    records: pl.DataFrame, stale: Collection[str], *, fingerprint: Sequence[str]
+) -> pl.DataFrame:
+    """Return *records* without those that only an old read ties to somebody, for the first time.
+
+    *stale* are sources that were not read now. What such a one said of a number it said before
+    HR gave the number to whoever has it today; where no face says that they are the same, the
+    record may be of a predecessor, and waits until its source is read again.
+    """
+    faceless = pl.all_horizontal(
+        pl.lit(True), *(pl.col(name).fill_null("") == "" for name in fingerprint)
+    )
+    anew = pl.col("reason").is_null() & pl.col("linked").is_null() & faceless
+    old = records.select(anew & pl.col("source").is_in(sorted(stale))).to_series()
+    if not old.any():
+        return records
+    return records.with_columns(
+        reason=pl.when(old).then(pl.lit("unmatched")).otherwise("reason"),
+        id=pl.when(~old).then("id"),
     )
 
 

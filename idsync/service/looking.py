@@ -98,7 +98,7 @@ def look(
     progress("comparing")
     believed = believed_of(config, state, reads)
     plans = plan_all(known, desired, holdings, orders, now)
-    if away := _away(state, believed, people):
+    if away := _away(state, reads, believed, people):
         gone = _plans_without(config, state, away, known, holdings, orders, now)
         plans = with_waiting(plans, gone, away.ids)
     plan = assemble(config, state, reads, plans, failures, now, holdings=holdings)
@@ -117,13 +117,19 @@ class _Away:
     """Of whom a record is absent, and what is believed of everybody."""
 
     ids: pl.Series
+    reads: Mapping[str, SourceRead]
     believed: Mapping[str, Believed]
     links: pl.DataFrame
     faces: pl.DataFrame
     people: People
 
 
-def _away(state: State, believed: Mapping[str, Believed], people: People) -> _Away | None:
+def _away(
+    state: State,
+    reads: Mapping[str, SourceRead],
+    believed: Mapping[str, Believed],
+    people: People,
+) -> _Away | None:
     if not any(rows.height for one in believed.values() for rows in one.missed.values()):
         return None
     links, faces = people.links, people.faces
@@ -131,7 +137,7 @@ def _away(state: State, believed: Mapping[str, Believed], people: People) -> _Aw
         links = state.frames.load("identity_link", schema(IdentityLink))
         faces = state.frames.load("face", schema(Person))
     ids = absent_people(believed, links)
-    return _Away(ids=ids, believed=believed, links=links, faces=faces, people=people)
+    return _Away(ids=ids, reads=reads, believed=believed, links=links, faces=faces, people=people)
 
 
 def _plans_without(
@@ -170,7 +176,7 @@ def _correlated(
     still: pl.DataFrame = NOBODY,
 ) -> People:
     people = correlate(
-        believed, matching_of(config),
+        believed, matching_of(config, away.reads),
         links=away.links, persons_before=away.faces, instance=state.instance, now=now, away=still,
     )  # fmt: skip
     return dataclasses.replace(

@@ -60,13 +60,16 @@ STORED = {
 # ── people ──────────────────────────────────────────────────────────────────────────────
 
 
-def matching_of(config: Config) -> Matching:
-    """Return how records of different sources are recognised as one person."""
+def matching_of(config: Config, reads: Mapping[str, SourceRead]) -> Matching:
+    """Return how records of different sources, read as *reads* say, are known as one person."""
     correlation = config.correlation
     return Matching(
         keys=correlation.keys,
         fingerprint=correlation.fingerprint,
         precedence=correlation.precedence,
+        stale=frozenset(
+            name for name in config.sources if name not in reads or reads[name].fresh is None
+        ),
     )
 
 
@@ -75,7 +78,9 @@ def whoever(config: Config, state: State, reads: Mapping[str, SourceRead], now: 
     believed = {name: read.tables for name, read in reads.items() if read.tables is not None}
     people = correlate(
         cast(Reads, believed),
-        dataclasses.replace(matching_of(config), marks_expected=_marks_to_come(config, believed)),
+        dataclasses.replace(
+            matching_of(config, reads), marks_expected=_marks_to_come(config, believed)
+        ),
         links=state.frames.load("identity_link", schema(IdentityLink)),
         persons_before=state.frames.load("face", schema(Person)),
         instance=state.instance,

@@ -65,7 +65,7 @@ class Reading:
             "hr": {"persons": table(self.hr, PERSONS), "employments": table(jobs, EMPLOYMENTS)},
             "directory": {"persons": table(self.directory, PERSONS)},
             "groups": {
-                "persons": table([{k: one.get(k) for k in ("key", "employee_number")}
+                "persons": table([{k: one.get(k) for k in ("key", "employee_number", "birth_date")}
                                   for one in self.groups], PERSONS),
                 "memberships": table(
                     [{"person_key": one["key"], "role": "Larm"} for one in self.groups],

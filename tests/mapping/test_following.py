@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from idsync.mapping.correlate import People, empty_people
+from idsync.mapping.correlate import Matching, People, empty_people
 from idsync.mapping.following import IN_PLACE_OF
 from tests.mapping.test_correlate import Reading, Row, ids, reasons, record
 
@@ -108,3 +108,43 @@ def test_a_new_account_is_theirs_where_only_another_system_has_lost_them() -> No
     ).people()
     assert (reasons(during), ids(during)) == (set(), ids(before))
     assert during.persons["mail"].to_list() == ["a@exempel.se"]
+
+
+# ── while a source cannot be read ───────────────────────────────────────────────────────
+
+OLD_GROUPS = Matching(stale=frozenset({"groups"}))
+
+
+def old(groups: list[Row], hr: list[Row], before: People) -> People:
+    """Read HR anew, and of the groups what they were the last time."""
+    return Reading(hr=hr, groups=groups, before=before, matching=OLD_GROUPS).people()
+
+
+@pytest.mark.case("S7")
+def test_what_an_old_read_says_of_a_number_is_not_of_a_newcomer_who_has_it_since() -> None:
+    before = read([record("9")], OLD)
+    assert before.memberships.is_empty()
+    during = old(OLD, [record("9"), record("1")], before)
+    assert set(ids(during)) == {"n9", "n1"}
+    assert during.memberships.is_empty()
+    assert during.unmatched.to_dicts() == [{"source": "groups", "count": 1}]
+    after = read([record("9"), record("1")], OLD, during)
+    assert after.memberships["person_id"].to_list() == [ids(after)["n1"]], "it says so itself now"
+
+
+def test_what_an_old_read_says_of_whom_it_told_before_stands() -> None:
+    before = read([record("1")], OLD)
+    during = old(OLD, [record("1"), record("2")], before)
+    assert during.memberships["person_id"].to_list() == [ids(before)["n1"]]
+
+
+def test_an_old_read_that_shows_the_same_face_tells_of_a_newcomer() -> None:
+    faced = [{"key": "g-1", "employee_number": "n1", "birth_date": "1990-02-02"}]
+    before = read([record("9")], faced)
+    during = old(faced, [record("9"), record("1", birth_date="1990-02-02")], before)
+    assert during.memberships["person_id"].to_list() == [ids(during)["n1"]]
+
+
+def test_a_source_of_people_in_their_own_right_is_believed_as_it_was_read() -> None:
+    during = Reading(hr=[record("1")], matching=Matching(stale=frozenset({"hr"}))).people()
+    assert set(ids(during)) == {"n1"}

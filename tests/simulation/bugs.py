@@ -168,7 +168,7 @@ def _one_employment_each() -> Planted:
 def _a_number_is_a_person() -> Planted:
     real = planning.matching_of
     return {
-        (planning, "matching_of"): lambda config: dataclasses.replace(real(config), fingerprint=())
+        (planning, "matching_of"): lambda *given: dataclasses.replace(real(*given), fingerprint=())
     }
 
 
