@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -28,6 +29,21 @@ def test_a_sound_audit_verifies(site: Site) -> None:
     assert verdict.controllers == {"": 5, "byggnämnden": 5, "kulturnämnden": 6}
     assert (verdict.records, verdict.operations) == (16, 5)
     assert (verdict.checkpoints, verdict.unsigned) == (1, 0)
+
+
+@pytest.mark.parametrize("many", [3, 4, 5])
+def test_many_records_at_once_are_one_chain(
+    state: State, monkeypatch: pytest.MonkeyPatch, many: int
+) -> None:
+    monkeypatch.setattr("idsync.store.audit.AT_ONCE", 2)
+    told = [Record(kind="told", facts={"number": number}) for number in range(many)]
+    with state.engine.begin() as connection:
+        state.audit.append(connection, told, NOW)
+    with state.engine.connect() as connection:
+        rows = connection.execute(select(audit).order_by(audit.c.controller, audit.c.number)).all()
+    mine = [row for row in rows if row.kind == "told" and row.controller == rows[0].controller]
+    assert len(mine) == many
+    assert all(one.hash == other.previous for one, other in pairwise(mine))
 
 
 # ── one byte, one record ────────────────────────────────────────────────────────────────

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -270,6 +270,10 @@ def _nobody_is_protected() -> Planted:
 def _orders_are_kept_in_memory() -> Planted:
     standing, told = Orders.revocations, Orders.is_revoked
 
+    def all_of(self: Any, of: Collection[str] | None = None) -> list[Revocation]:
+        kept = vars(self).get("kept", [])
+        return [*standing(self, of), *(one for one in kept if of is None or one.person_id in of)]
+
     def revoke(
         self: Any, person: str, reason: str, by: str, now: datetime, **more: str | None
     ) -> Revocation:
@@ -281,7 +285,7 @@ def _orders_are_kept_in_memory() -> Planted:
 
     return {
         (Orders, "revoke"): revoke,
-        (Orders, "revocations"): lambda self: [*standing(self), *vars(self).get("kept", [])],
+        (Orders, "revocations"): all_of,
         (Orders, "is_revoked"): lambda self, person, **more: (
             told(self, person, **more)
             or any(order.person_id == person for order in vars(self).get("kept", []))

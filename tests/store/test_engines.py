@@ -298,8 +298,11 @@ def test_an_event_that_the_state_does_not_take_is_to_be_sent_again(opened: State
     with pytest.raises(Unavailable, match="takes no events now") as caught:
         opened.inbox.receive(event, NOW)
     assert "ppp" not in str(caught.value)
+    with pytest.raises(Unavailable, match="takes no events now"):
+        opened.inbox.ask_reread("g" * 4000, NOW)
     limit(opened, 1_000_000)
     assert opened.inbox.receive(event, NOW), "nothing of it is there yet"
+    assert opened.inbox.reread_wanted() is None
 
 
 def test_a_fault_of_idsyncs_own_is_nobody_elses(state: State) -> None:

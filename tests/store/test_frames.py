@@ -66,6 +66,12 @@ def test_what_an_older_version_stored_as_a_file_is_read(state: State) -> None:
     assert state.frames.load_one("person", COLUMNS, "b").height == 1
 
 
+def test_where_nothing_is_kept_nothing_is_let_go(state: State) -> None:
+    save(state, "person", table(("a", "x")))
+    state.frames.drop_changed()
+    assert state.frames.load("person", COLUMNS).height == 1
+
+
 def test_saving_replaces(state: State) -> None:
     save(state, "person", table(("a", "x"), ("b", "x")))
     save(state, "other", table(("a", "y")))

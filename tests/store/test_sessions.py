@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
@@ -72,3 +73,16 @@ def test_a_session_that_the_way_has_forgotten_is_given_up_though_the_server_answ
             with engine.connect() as other:
                 assert other.execute(text("SELECT 3")).scalar() == 3
         engine.dispose()
+
+
+@pytest.mark.case("C4")
+def test_a_session_that_has_no_other_way_to_ask_is_given_up(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Session, "sign_s", QUICK_S)
+    given = make_url(postgres_url).set(drivername="postgresql")
+    with (
+        Session.connect(given.render_as_string(hide_password=False)) as alone,
+        pytest.raises(psycopg.OperationalError, match="no sign of the server"),
+    ):
+        alone.execute("SELECT pg_sleep(5)")

@@ -225,6 +225,16 @@ def test_a_held_part_tells_what_waits_since_when_and_which_limit_is_full(state: 
     assert (told.first_by, told.waits_for_another) == (None, False)
 
 
+def test_what_somebody_let_go_while_a_run_was_under_way_stays_let_go(state: State) -> None:
+    orders, held = state.orders, part("ab" * 32)
+    orders.hold([held], [], NOW)
+    orders.approve("ab" * 4, "Maja", "checked", NOW)
+    orders.hold([held, part("cd" * 32)], [], NOW)
+    assert {one.digest: one.state for one in orders.waiting()} == {
+        "ab" * 32: "approved", "cd" * 32: "held",
+    }  # fmt: skip
+
+
 def test_where_two_must_agree_the_second_is_somebody_else_within_a_day(state: State) -> None:
     orders, held = state.orders, part("ab" * 32, approvals=2)
     orders.hold([held], [], NOW)

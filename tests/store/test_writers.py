@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
+import pytest
+
+from idsync.store import open_state
 from idsync.store.writers import Turns
 
 
@@ -65,3 +71,43 @@ def test_one_at_a_time_has_it_however_many_ask() -> None:
         list(pool.map(write, range(8)))
     assert most == [1]
     assert turns.take(0)
+
+
+def test_a_turn_that_is_handed_on_as_the_wait_ends_is_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = Turns()
+
+    class Gate:
+        """Of which the wait ends in vain, just as the turn is handed on."""
+
+        def acquire(self, timeout: float = -1) -> bool:
+            if timeout == -1:
+                return True
+            turns.end()
+            return False
+
+        def release(self) -> None:
+            """Hand it on: nobody waits at this moment."""
+
+    assert turns.take(0)
+    monkeypatch.setattr("idsync.store.writers.threading.Lock", Gate)
+    assert turns.take(30)
+    assert not list(turns._first) + list(turns._rest)
+
+
+def test_a_commit_that_leaves_the_transaction_open_keeps_the_turn(tmp_path: Path) -> None:
+    state = open_state(f"sqlite:///{tmp_path / 'state.db'}")
+    connection = state.engine.raw_connection()
+    raw: Any = connection.driver_connection
+    raw.execute("CREATE TABLE whole (id INTEGER PRIMARY KEY)")
+    raw.execute("CREATE TABLE piece (of REFERENCES whole DEFERRABLE INITIALLY DEFERRED)")
+    raw.execute("PRAGMA foreign_keys = ON")
+    raw.take_turn(first=False)
+    raw.execute("BEGIN IMMEDIATE")
+    raw.execute("INSERT INTO piece VALUES (7)")
+    with pytest.raises(sqlite3.IntegrityError):
+        raw.commit()
+    assert (raw.in_transaction, raw.has_turn) == (True, True)
+    raw.rollback()
+    assert not raw.has_turn
+    connection.close()
+    state.close()
