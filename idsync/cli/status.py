@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import time
+import signal
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -21,6 +22,7 @@ from idsync.cli.console import (
     say,
     vars_of,
 )
+from idsync.cli.ending import ending_when_asked
 from idsync.cli.showing import aged, limit_words, show_progress, waits_since, whom
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ def command(controller: str | None, watch: int | None, config: Path, as_json: bo
     """
     if watch is not None and as_json:
         raise click.UsageError("--json tells once: leave out --watch")
-    with opened(config, create=False) as (checked, state), suppress(KeyboardInterrupt):
+    with opened(config, create=False) as (checked, state), _until_asked(watch) as rest:
         while True:
             told = _told(checked, state, controller)
             if as_json:
@@ -54,10 +56,23 @@ def command(controller: str | None, watch: int | None, config: Path, as_json: bo
                 click.clear()  # on a terminal; elsewhere one follows the other
                 say(f"{local_time(_now(), checked.idsync.timezone)}, every {watch} s")
             _show(told, checked.idsync.timezone)
-            if watch is None:
+            if rest():
                 return 0
-            time.sleep(watch)
-    return 0
+
+
+@contextmanager
+def _until_asked(watch: int | None) -> Iterator[Callable[[], bool]]:
+    """Give what waits for the next look, and tells whether there is none: Ctrl-C is not lost.
+
+    As an exception it may come where a library lets none through.
+    """
+    if watch is None:
+        yield lambda: True
+        return
+    from idsync.apply import ASKED
+
+    with ending_when_asked((signal.SIGINT,), lambda _: None):
+        yield lambda: ASKED.wait(watch)
 
 
 def _now() -> str:
