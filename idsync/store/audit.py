@@ -43,6 +43,7 @@ class Audit:
         self.controllers: Mapping[str, str] = {}  # by target; one that is not named is its own
         self._checkpoints: Checkpoints | None = None
         self._turn = threading.Lock()
+        self._signing = threading.Lock()
         self._timer: threading.Timer | None = None
         self.unwitnessed = ""  # why the last checkpoint could not be written
 
@@ -163,6 +164,9 @@ class Audit:
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
+        # not within the other: who appends holds the database, and must wait for nobody who
+        # wants it too
+        with self._signing:
             if self._checkpoints is not None:
                 self._checkpoints.write(self._engine)
                 self.unwitnessed = ""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import stat
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from idsync.errors import ConfigError, IntegrityError
 from idsync.store import State, open_state
@@ -16,6 +18,7 @@ from idsync.store import audit as audit_module
 from idsync.store.audit_checkpoints import Checkpoints, last_checkpoint, read_checkpoints
 from idsync.store.audit_records import Record
 from idsync.store.audit_signing import read_public_keys, signing_key_in
+from idsync.store.tables import meta
 from tests.audit.examples import MINUTE, Site
 from tests.audit.town import Life
 from tests.plan.examples import NOW
@@ -48,6 +51,29 @@ def test_nothing_new_is_not_signed_again(site: Site) -> None:
     for _ in range(3):
         site.state.audit.witness()
     assert len(site.file.read_bytes().splitlines()) == 1
+
+
+def test_who_appends_does_not_wait_for_who_signs(site: Site) -> None:
+    """Signing wants the database, which is held by whoever appends: one of them must not wait."""
+    state, done = site.state, threading.Event()
+    site.operations(1)  # so that there is something to sign
+    with state.engine.begin() as connection:
+        connection.execute(update(meta).values(value=meta.c.value))  # the turn to write is held
+        signing = threading.Thread(target=state.audit.sign_off, daemon=True)
+        signing.start()
+        until = time.monotonic() + 10
+        while not state.audit._signing.locked() and signing.is_alive():
+            assert time.monotonic() < until
+            time.sleep(0.001)
+
+        def append() -> None:
+            state.audit.append(connection, [Record(kind="started", facts={"run": 9})], NOW)
+            done.set()
+
+        threading.Thread(target=append, daemon=True).start()
+        assert done.wait(10), "they wait for each other"
+    signing.join(30)
+    assert not signing.is_alive()
 
 
 def test_every_byte_of_the_checkpoints_that_is_changed_is_found(lines: Site) -> None:

@@ -12,9 +12,12 @@ from pathlib import Path
 import pytest
 
 HOME = Path(__file__).parents[2]
-SEEDS = range(1, 21)
+SEEDS, EVERY_DAY = range(1, 21), 12
 DAYS = 100
-"""20 cities of 100 days: 2,000 days. They begin on other days of two years each."""
+"""20 cities of 100 days: 2,000 days; 12 of them every day, since the others take minutes more.
+
+They begin on other days of two years each.
+"""
 LONG_DAYS = 100_000
 
 
@@ -29,7 +32,10 @@ def live(seed: int, days: int, *more: str, hashes: str = "0") -> subprocess.Comp
 
 
 @pytest.mark.case("S7", "S11", "S25", "C1", "T1", "T2", "T17", "T19", "J2")
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(
+    "seed",
+    [pytest.param(seed, marks=pytest.mark.long if seed > EVERY_DAY else ()) for seed in SEEDS],
+)
 def test_no_law_is_broken_on_any_day(seed: int) -> None:
     lived = live(seed, DAYS)
     assert lived.returncode == 0, lived.stdout + lived.stderr
