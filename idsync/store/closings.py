@@ -59,13 +59,14 @@ class Closings:
     ) -> None:  # fmt: skip
         """Write down what *target* showed of a person; nothing where no order stands.
 
-        Of orders on employments, those that were known to whoever looked: up to the one
-        numbered *planned*, or all. The first confirmation is counted among the latencies,
-        from when the word came.
+        Of the orders that stand, those that were known to whoever looked: up to the one
+        numbered *planned*, or all. What was done by an older order says nothing of a newer
+        one, which may take more. The first confirmation is counted among the latencies, from
+        when the word came.
         """
         stands = (revocation.c.person_id == person_id) & revocation.c.lifted_at.is_(None)
         if planned is not None:
-            stands = stands & (revocation.c.employment.is_(None) | (revocation.c.id <= planned))
+            stands = stands & (revocation.c.id <= planned)
         with self._engine.begin() as connection:
             orders = connection.execute(
                 select(revocation)

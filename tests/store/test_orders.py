@@ -225,3 +225,16 @@ def test_what_is_not_seen_again_is_gone_with_its_approval(state: State) -> None:
     assert [one.digest for one in state.orders.waiting()] == [SECOND]
     with pytest.raises(ConfigError):
         approve(state)
+
+
+@pytest.mark.case("C6")
+def test_what_was_done_by_an_order_on_an_employment_is_not_the_end_of_a_later_one_on_the_person(
+    state: State,
+) -> None:
+    part = state.orders.revoke("id-1", "ended", "hr", NOW, employment="hr:e1")
+    whole = state.orders.revoke("id-1", "ended", "hr", NOW)  # while the other is carried out
+    state.closings.note("id-1", "hall", "confirmed", "", NOW, planned=part.id)
+    [open_] = state.closings.unconfirmed(["hall"])
+    assert (open_.order.id, open_.outcome) == (whole.id, ""), "it is still to be done"
+    state.closings.note("id-1", "hall", "confirmed", "", NOW, planned=whole.id)
+    assert state.closings.unconfirmed(["hall"]) == []
